@@ -1,0 +1,88 @@
+"""What the user asked for, validated, as one frozen value."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from rootrun.image.edits import ConfigEdits
+from rootrun.image.reference import ImageReference, OutputReference
+from rootrun.layer.policy import LayerPolicy
+
+STDIN = Path("-")
+
+
+class NetworkMode(Enum):
+    """What the script sees of the network."""
+
+    NONE = "none"  # its own loopback, nothing else
+    HOST = "host"
+
+
+class Compression(Enum):
+    """How the new layer's blob is compressed."""
+
+    NONE = "none"
+    GZIP = "gzip"
+    ZSTD = "zstd"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bind:
+    """A path of the host, seen by the script at ``destination`` (absolute, inside)."""
+
+    source: Path
+    destination: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyIn:
+    """A file, or a directory's content, copied to ``destination`` before the script."""
+
+    source: Path
+    destination: str = "/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scratch:
+    """Where a run works: the cache (None for none) and the place of its scratch tree."""
+
+    cache_directory: Path | None
+    scratch_parent: Path | None  # --tmpdir or TMPDIR; None: beside the cache, else /tmp
+    keep_on_failure: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sandbox:
+    """How the script runs."""
+
+    id_map: str = "auto"  # auto, root, subids, single
+    rootfs: str = "auto"  # auto, overlay
+    network: NetworkMode = NetworkMode.NONE
+    binds: tuple[Bind, ...] = ()
+    tmpfs: tuple[str, ...] = ()  # absolute paths inside
+    user: str | None = None  # USER[:GROUP], None: root
+    working_directory: str | None = None  # None: /
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One run. ``scripts`` run in order, or ``command`` does; one of both is empty."""
+
+    base: ImageReference | None  # None: an empty root
+    base_ref: str | None = None  # NAME:TAG, picks one of several images
+    architecture: str | None = None  # a GOARCH name, None: the base's or the machine's
+    scripts: tuple[Path, ...] = ()
+    command: tuple[str, ...] = ()
+    copies: tuple[CopyIn, ...] = ()
+    output: OutputReference
+    name: str
+    tag: str | None = None  # None: from the content
+    edits: ConfigEdits
+    created: str  # RFC 3339, as it stands in the config
+    policy: LayerPolicy = field(default_factory=LayerPolicy)
+    compression: Compression = Compression.NONE
+    max_layers: int | None = None
+    sandbox: Sandbox = field(default_factory=Sandbox)
+    scratch: Scratch
