@@ -1,0 +1,49 @@
+"""Fixtures for all tests: unprivileged accounts and places that they can reach."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.program import remove_installation
+from tests.support.require import require
+from tests.support.users import Account, sweep_dead_sessions, temporary_account
+
+
+@pytest.fixture(scope="session")
+def _accounts_can_be_made() -> None:
+    require(os.geteuid() == 0, "making accounts needs root")
+    sweep_dead_sessions()
+
+
+@pytest.fixture(scope="session")
+def tester(_accounts_can_be_made: None) -> Iterator[Account]:
+    """An account with 65536 subordinate uids and gids."""
+    with temporary_account("tester", subids=True) as account:
+        yield account
+
+
+@pytest.fixture(scope="session")
+def lone(_accounts_can_be_made: None) -> Iterator[Account]:
+    """An account with no subordinate ids."""
+    with temporary_account("lone", subids=False) as account:
+        yield account
+
+
+@pytest.fixture
+def public_path() -> Iterator[Path]:
+    """A fresh directory that every account can read: ``tmp_path`` is the caller's alone."""
+    path = Path(tempfile.mkdtemp(prefix="rrtest-public-"))
+    path.chmod(0o755)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path)
+
+
+def pytest_sessionfinish() -> None:
+    """Remove what the session installed for its accounts."""
+    remove_installation()

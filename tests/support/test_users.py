@@ -1,0 +1,47 @@
+"""The accounts of the tests are what the tests take them for."""
+
+from pathlib import Path
+
+from tests.support.program import run_as, run_python, run_rootrun
+from tests.support.users import Account, temporary_account
+
+
+def test_account_with_subordinate_ids_owns_its_ranges(tester: Account) -> None:
+    line = f"{tester.name}:{tester.subids.start}:65536"
+    assert line in Path("/etc/subuid").read_text().splitlines()
+    assert line in Path("/etc/subgid").read_text().splitlines()
+
+
+def test_lone_account_has_no_subordinate_ids(lone: Account) -> None:
+    assert lone.name not in Path("/etc/subuid").read_text()
+    assert not lone.subids
+
+
+def test_processes_and_home_end_with_the_account() -> None:
+    with temporary_account("gone", subids=False) as account:
+        script = "sleep 600 >/dev/null 2>&1 & touch here; echo $!"
+        pid = int(run_as(["sh", "-c", script], account=account).stdout)
+        assert Path(f"/proc/{pid}").exists()
+        assert (account.home / "here").stat().st_uid == account.uid
+    assert not account.home.exists()
+    assert account.name not in Path("/etc/passwd").read_text()
+    assert _is_dead(pid)
+
+
+def test_every_account_can_run_the_program(tester: Account, lone: Account) -> None:
+    for account in (None, tester, lone):
+        done = run_rootrun(["--version"], account=account)
+        assert done.stderr == b""
+        assert done.stdout.startswith(b"rootrun ")
+
+
+def test_every_account_can_import_the_package(lone: Account) -> None:
+    done = run_python("import os, rootrun, psutil, prctl; print(os.getuid())", account=lone)
+    assert done.stdout.decode() == f"{lone.uid}\n", done.stderr
+
+
+def _is_dead(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True

@@ -1,0 +1,148 @@
+"""Unprivileged accounts, made for a test session and removed with all that is theirs.
+
+Their names hold the pid of the session, so that two sessions on one machine
+never meet, and so that what a killed session left behind can be told and swept.
+"""
+
+import fcntl
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_PREFIX = "rrtest"
+_SUBID_COUNT = 65536
+_FIRST_SUBID = 200_000_000  # far above what useradd(8) hands out by itself
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """An unprivileged account. ``home`` is its own, on a path that everybody can walk."""
+
+    name: str
+    uid: int
+    gid: int
+    home: Path
+    subids: range  # the same for uids and gids, empty for none
+
+    def new_directory(self) -> Path:
+        """Make a fresh directory in ``home`` that belongs to the account."""
+        path = Path(tempfile.mkdtemp(dir=self.home))
+        os.chown(path, self.uid, self.gid)
+        return path
+
+    def own(self, path: Path) -> Path:
+        """Give ``path`` to the account and return it."""
+        os.chown(path, self.uid, self.gid, follow_symlinks=False)
+        return path
+
+
+@contextmanager
+def temporary_account(name: str, *, subids: bool) -> Iterator[Account]:
+    """Make an account called after ``name`` and this process; needs root.
+
+    At the end its processes are killed, the account and its home removed.
+    """
+    full_name = f"{_PREFIX}{os.getpid()}{name}"
+    base = Path(tempfile.mkdtemp(prefix=f"{full_name}-"))
+    try:
+        yield _create(full_name, base=base, subids=subids)
+    finally:
+        _remove(full_name)
+        shutil.rmtree(base)
+
+
+def sweep_dead_sessions() -> None:
+    """Remove the accounts and homes of sessions that were killed before they could."""
+    for line in Path("/etc/passwd").read_text().splitlines():
+        name, _, _, _, _, home, _ = line.split(":")
+        session = re.fullmatch(rf"{_PREFIX}(\d+)[a-z]+", name)
+        if session and not Path(f"/proc/{session[1]}").exists():
+            _remove(name)
+            shutil.rmtree(Path(home).parent, ignore_errors=True)
+
+
+def _create(name: str, *, base: Path, subids: bool) -> Account:
+    base.chmod(0o755)
+    home = base / "home"
+    with _account_files_locked():
+        # A system account gets no subordinate ids by itself, whatever login.defs says.
+        _run("useradd", "--system", "--user-group", "--no-create-home", "--no-log-init",
+             "--home-dir", os.fspath(home), "--shell", "/bin/sh", name)  # fmt: skip
+        granted = _grant_subids(name) if subids else range(0)
+    uid, gid = _ids_of(name)
+    home.mkdir(mode=0o755)
+    os.chown(home, uid, gid)
+    return Account(name=name, uid=uid, gid=gid, home=home, subids=granted)
+
+
+def _grant_subids(name: str) -> range:
+    start = max([_FIRST_SUBID, *(taken.stop for taken in _taken_subids())])
+    granted = range(start, start + _SUBID_COUNT)
+    span = f"{granted.start}-{granted.stop - 1}"
+    _run("usermod", "--add-subuids", span, "--add-subgids", span, name)
+    return granted
+
+
+def _taken_subids() -> Iterator[range]:
+    for path in (Path("/etc/subuid"), Path("/etc/subgid")):
+        if path.exists():
+            for line in path.read_text().splitlines():
+                _, start, count = line.split(":")
+                yield range(int(start), int(start) + int(count))
+
+
+def _remove(name: str) -> None:
+    with suppress(LookupError):
+        _kill_processes(name)
+        with _account_files_locked():
+            _run("userdel", name)  # takes its group and its subordinate ids along
+
+
+def _kill_processes(name: str) -> None:
+    uid, _ = _ids_of(name)
+    owned = {uid}
+    for line in Path("/etc/subuid").read_text().splitlines():
+        owner, start, count = line.split(":")
+        if owner == name:
+            owned.update(range(int(start), int(start) + int(count)))
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if process.stat().st_uid in owned or _real_uid(process) in owned:
+                os.kill(int(process.name), signal.SIGKILL)
+
+
+def _real_uid(process: Path) -> int:
+    # The owner of /proc/PID is root for a process that is not dumpable; its status tells the truth.
+    status = (process / "status").read_text()
+    return int(status.partition("\nUid:")[2].split(maxsplit=1)[0])
+
+
+def _ids_of(name: str) -> tuple[int, int]:
+    # Read the file, not getpwnam(3): that may ask caches that do not know the account yet.
+    for line in Path("/etc/passwd").read_text().splitlines():
+        fields = line.split(":")
+        if fields[0] == name:
+            return int(fields[2]), int(fields[3])
+    raise LookupError(name)
+
+
+@contextmanager
+def _account_files_locked() -> Iterator[None]:
+    descriptor = os.open("/etc", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _run(*argv: str) -> None:
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{argv}: {done.stderr}"
