@@ -1,0 +1,31 @@
+"""How the long stages of a run tell how far they are, without knowing who listens."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """A listener to stages. One stage is open at a time."""
+
+    def stage(
+        self, name: str, total_bytes: int | None
+    ) -> AbstractContextManager[Callable[[int], None]]:
+        """Open the stage ``name``, a participle as in ``unpacking layer 3 of 7``.
+
+        The value of the context takes the number of bytes done since the last
+        call; it may be called often. ``total_bytes`` is None where nobody knows.
+        """
+
+
+class Silence:
+    """A Progress that tells nobody."""
+
+    @contextmanager
+    def stage(self, name: str, total_bytes: int | None) -> Iterator[Callable[[int], None]]:  # noqa: ARG002
+        """Take the bytes and drop them."""
+        yield _drop
+
+
+def _drop(_: int) -> None:
+    return

@@ -1,0 +1,32 @@
+"""What a run made, as one frozen value."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rootrun.image.digest import Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerResult:
+    """The new layer. ``size_bytes`` is that of its blob, ``digest`` names the blob."""
+
+    diff_id: Digest
+    digest: Digest
+    size_bytes: int
+    entry_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """The new image, and how it was made."""
+
+    image_id: Digest
+    manifest_digest: Digest | None  # None: a docker-archive has no manifest of its own
+    name: str
+    tag: str
+    output: Path  # ``-`` for stdout
+    layer: LayerResult
+    base_image_id: Digest | None  # None: an empty root
+    base_layer_count: int
+    id_map: str  # the key of the IdMap
+    rootfs: str  # the backend: overlay
