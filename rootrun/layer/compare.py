@@ -1,0 +1,154 @@
+"""Whether a path of the run differs from the base's, in what a layer can say of it."""
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from rootrun.layer.entry import Entry, EntryPath, EntryType
+from rootrun.layer.metadata import entry_of, kept_xattrs
+from rootrun.layer.policy import LayerPolicy, OwnerRule
+
+_BLOCK = 1 << 20
+_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class BaseEntry(NamedTuple):
+    """A path of the base: what the image says of it, and what the disk says.
+
+    ``disk`` is None for what the disk does not hold at all, a device.
+    ``disk_xattrs`` is False where the disk could not hold the extended attributes.
+    """
+
+    entry: Entry
+    disk: os.stat_result | None
+    disk_xattrs: bool = True
+
+
+@dataclass(slots=True)
+class DiffNotes:
+    """What the layer does not keep, for one line each to the user."""
+
+    dropped_owners: int = 0  # paths whose owner is not the policy's
+    sockets: list[EntryPath] = field(default_factory=list)
+    unspeakable: list[EntryPath] = field(default_factory=list)  # named like a whiteout
+
+
+class PathOnDisk(NamedTuple):
+    """A path of the upper directory: ``name`` in ``directory_fd``, and the base's directory."""
+
+    path: EntryPath
+    directory_fd: int
+    base_fd: int
+    name: str
+    status: os.stat_result
+
+
+class Comparison:
+    """The rules by which a path is a change, for one policy; drops are counted in ``notes``."""
+
+    def __init__(self, policy: LayerPolicy, notes: DiffNotes) -> None:
+        self._policy = policy
+        self._notes = notes
+
+    def changed_file(self, here: PathOnDisk, below: BaseEntry | None) -> Entry | None:
+        """Return the entry to write for anything but a directory, None if it is as the base's.
+
+        Content is read only where type and size are the same.
+        """
+        entry = _read_entry(here)
+        if below is None or below.entry.type is not entry.type or below.disk is None:
+            return self.rewritten(entry)
+        if entry.type is EntryType.FILE:
+            return self._changed_content(here, entry, below)
+        if entry.link_target != below.entry.link_target or entry.rdev != below.entry.rdev:
+            return self.rewritten(_true(entry, here.status, below, disk_xattrs={}))
+        return self.changed_metadata(entry, here.status, below, base_fd=-1)
+
+    def changed_metadata(
+        self, entry: Entry, status: os.stat_result, below: BaseEntry, *, base_fd: int
+    ) -> Entry | None:
+        """Return the entry to write if metadata that counts is new, else None.
+
+        ``base_fd`` is the base's own file or directory, -1 for what has no
+        extended attributes that a layer keeps.
+        """
+        disk_xattrs = kept_xattrs(base_fd) if base_fd >= 0 else {}
+        true = _true(entry, status, below, disk_xattrs=disk_xattrs)
+        old = below.entry
+        owner_is_new = (true.uid, true.gid) != (old.uid, old.gid)
+        old_xattrs = disk_xattrs if below.disk_xattrs else dict(old.xattrs)
+        if (
+            true.mode != old.mode
+            or dict(true.xattrs) != old_xattrs
+            or (owner_is_new and self._policy.owner_counts)
+        ):
+            return self.rewritten(true)
+        if owner_is_new and self._policy.owner is OwnerRule.ROOT:
+            self._notes.dropped_owners += 1
+        return None
+
+    def rewritten(self, entry: Entry) -> Entry:
+        """Return ``entry`` as the policy writes a change."""
+        if self._policy.owner is OwnerRule.ROOT and (entry.uid, entry.gid) != (0, 0):
+            self._notes.dropped_owners += 1
+        uid, gid = self._policy.owner_of(entry.uid, entry.gid)
+        return replace(entry, uid=uid, gid=gid, mtime_s=self._policy.mtime_s)
+
+    def _changed_content(self, here: PathOnDisk, entry: Entry, below: BaseEntry) -> Entry | None:
+        base_file = os.open(here.name, _OPEN_FILE, dir_fd=here.base_fd)
+        try:
+            if entry.size_bytes == os.fstat(base_file).st_size and _same_content(here, base_file):
+                return self.changed_metadata(entry, here.status, below, base_fd=base_file)
+            disk_xattrs = kept_xattrs(base_file)
+            return self.rewritten(_true(entry, here.status, below, disk_xattrs=disk_xattrs))
+        finally:
+            os.close(base_file)
+
+
+def _true(
+    entry: Entry,
+    status: os.stat_result,
+    below: BaseEntry,
+    *,
+    disk_xattrs: Mapping[str, bytes],
+) -> Entry:
+    """Return ``entry`` with what the disk could not hold of the base, where it is unchanged.
+
+    A copied-up file has the owner that the disk has for the base's. If that is
+    still the same, the run has not changed it, and the truth is the image's.
+    """
+    if below.disk is None:
+        return entry
+    if (status.st_uid, status.st_gid) == (below.disk.st_uid, below.disk.st_gid):
+        entry = replace(entry, uid=below.entry.uid, gid=below.entry.gid)
+    if not below.disk_xattrs and dict(entry.xattrs) == disk_xattrs:
+        entry = replace(entry, xattrs=below.entry.xattrs)
+    return entry
+
+
+def _read_entry(here: PathOnDisk) -> Entry:
+    if stat.S_ISLNK(here.status.st_mode):
+        target = os.readlink(here.name, dir_fd=here.directory_fd)
+        return entry_of(here.path, here.status, link_target=target)
+    if not stat.S_ISREG(here.status.st_mode):
+        return entry_of(here.path, here.status)
+    descriptor = os.open(here.name, _OPEN_FILE, dir_fd=here.directory_fd)
+    try:
+        return entry_of(here.path, here.status, xattrs=kept_xattrs(descriptor))
+    finally:
+        os.close(descriptor)
+
+
+def _same_content(here: PathOnDisk, base_file: int) -> bool:
+    descriptor = os.open(here.name, _OPEN_FILE, dir_fd=here.directory_fd)
+    try:
+        while True:
+            block = os.read(descriptor, _BLOCK)
+            if block != os.read(base_file, _BLOCK):
+                return False
+            if not block:
+                return True
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,70 @@
+"""The metadata of a path on disk, as an entry: what tar can say of it."""
+
+import os
+import stat
+import struct
+from collections.abc import Mapping
+
+from rootrun.layer.entry import Entry, EntryPath, EntryType, entry_type, is_kept_xattr
+
+CAPABILITY = "security.capability"
+# struct vfs_ns_cap_data, linux/capability.h: revision and flags, two pairs of words, root id.
+_REVISION_MASK = 0xFF000000
+_REVISION_2 = 0x02000000
+_REVISION_3 = 0x03000000
+_SIZE_2 = 20
+
+
+def portable_capability(value: bytes) -> bytes:
+    """Return a file capability without the root id of a namespace (capabilities(7)).
+
+    The kernel stores revision 3 for a writer in a user namespace and hands out
+    revision 2 inside it; other readers see the id, which means nothing elsewhere.
+    """
+    if len(value) < _SIZE_2:
+        return value
+    (magic,) = struct.unpack_from("<I", value)
+    if magic & _REVISION_MASK != _REVISION_3:
+        return value
+    return struct.pack("<I", magic & ~_REVISION_MASK | _REVISION_2) + value[4:_SIZE_2]
+
+
+def kept_xattrs(descriptor: int) -> dict[str, bytes]:
+    """Return the extended attributes of an open file that a layer keeps, by name."""
+    values = {}
+    for name in sorted(os.listxattr(descriptor)):
+        if is_kept_xattr(name):
+            value = os.getxattr(descriptor, name)
+            values[name] = portable_capability(value) if name == CAPABILITY else value
+    return values
+
+
+def entry_of(
+    path: EntryPath,
+    status: os.stat_result,
+    *,
+    link_target: str = "",
+    xattrs: Mapping[str, bytes] | None = None,
+) -> Entry:
+    """Return ``status`` (of lstat) as the entry ``path``; a socket is an AssertionError."""
+    kind = entry_type(status.st_mode)
+    if kind is None:
+        raise AssertionError(f"a socket is no entry: {path!r}")
+    is_device = kind in (EntryType.CHARACTER_DEVICE, EntryType.BLOCK_DEVICE)
+    return Entry(
+        path=path,
+        type=kind,
+        mode=stat.S_IMODE(status.st_mode),
+        uid=status.st_uid,
+        gid=status.st_gid,
+        mtime_s=max(0, int(status.st_mtime)),
+        size_bytes=status.st_size if kind is EntryType.FILE else 0,
+        link_target=link_target,
+        rdev=(os.major(status.st_rdev), os.minor(status.st_rdev)) if is_device else (0, 0),
+        xattrs=xattrs or {},
+    )
+
+
+def is_whiteout(status: os.stat_result) -> bool:
+    """Say whether overlayfs takes this for a deletion (overlayfs.rst: character device 0:0)."""
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0

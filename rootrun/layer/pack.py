@@ -1,0 +1,47 @@
+"""Packing changes into a layer tar, in one pass."""
+
+import os
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from rootrun.layer.diff import Change
+from rootrun.layer.entry import EntryType
+from rootrun.layer.tar_writer import TarWriter
+
+_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class PackedLayer(NamedTuple):
+    """What went into a layer."""
+
+    entry_count: int
+    content_bytes: int  # of regular files
+
+
+def pack_layer(
+    changes: Iterable[Change],
+    write: Callable[[bytes | memoryview], object],
+    *,
+    advance: Callable[[int], None],
+) -> PackedLayer:
+    """Write ``changes`` as a layer tar through ``write``; ``advance`` hears of bytes packed.
+
+    Raises LayerError if a file changes its size while it is read: nothing of the
+    run may be alive any more.
+    """
+    writer = TarWriter(write)
+    entry_count = content_bytes = 0
+    for entry, directory_fd, name in changes:
+        entry_count += 1
+        if entry.type is not EntryType.FILE or not entry.size_bytes:
+            writer.add(entry)
+            continue
+        descriptor = os.open(name, _OPEN_FILE, dir_fd=directory_fd)
+        try:
+            writer.add_file(entry, descriptor)
+        finally:
+            os.close(descriptor)
+        content_bytes += entry.size_bytes
+        advance(entry.size_bytes)
+    writer.finish()
+    return PackedLayer(entry_count, content_bytes)
