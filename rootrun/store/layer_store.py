@@ -1,0 +1,131 @@
+"""The cache of unpacked layers: one directory per layer and kind of id map.
+
+::
+
+    CACHE/                        0700, the caller's
+      layers-1/KIND/KEY/tree/     the layer, as overlayfs takes it
+      layers-1/KIND/KEY/record.json   what the disk cannot hold of it
+      layers-1/KIND/KEY/made.json     the boot of its making
+      layers-1/KIND/.KEY.making/  a layer on its way, or left by a dead run
+      locks/                      one lock a layer, and one of the whole
+      verified/                   which blobs were read and found good
+      scratch/                    of runs, unless TMPDIR says otherwise
+
+KEY is the diff_id's hexadecimal digits. The 1 is the version of this form; a
+new version leaves the old one alone.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rootrun.errors import StoreError
+from rootrun.layer.record import LayerRecord
+from rootrun.layer.removal import remove_tree
+from rootrun.layer.stack import UnpackedLayer
+from rootrun.store.lock import locked
+from rootrun.store.trust import is_trusted, mark_made
+
+log = logging.getLogger(__name__)
+
+LAYERS = "layers-1"
+LOCKS = "locks"
+RECORD = "record.json"
+TREE = "tree"
+STORE_LOCK = "store"
+VERIFIED = "verified"
+
+_OPEN_DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class LayerStore:
+    """The layers unpacked under one kind of id map. Use it inside that id map only."""
+
+    def __init__(self, directory: Path, *, kind: str) -> None:
+        self.directory = directory
+        self._layers = directory / LAYERS / kind
+        self._kind = kind
+
+    def has(self, key: str) -> bool:
+        """Say whether the layer ``key`` is there and trusted."""
+        return is_trusted(self._layers / key)
+
+    def fetch(self, key: str, unpack: Callable[[int], LayerRecord]) -> UnpackedLayer:
+        """Return the layer ``key``, calling ``unpack`` with a new directory's fd if it is missing.
+
+        Concurrent runs share one extraction: the others wait for it. ``unpack``
+        must verify what it unpacks; if it raises, nothing is kept.
+        """
+        entry = self._layers / key
+        if not is_trusted(entry):
+            with locked(self._lock_path(key), exclusive=True):
+                if not is_trusted(entry):
+                    self._make(entry, unpack)
+        return self._load(entry)
+
+    def _make(self, entry: Path, unpack: Callable[[int], LayerRecord]) -> None:
+        making = entry.with_name(f".{entry.name}.making")
+        layers_fd = os.open(self._layers, _OPEN_DIRECTORY)
+        try:
+            # Whoever made these is dead, since the lock is ours; or they are of another boot.
+            remove_tree(making.name, directory_fd=layers_fd)
+            remove_tree(entry.name, directory_fd=layers_fd)
+            try:
+                (making / TREE).mkdir(parents=True, mode=0o755)
+                tree_fd = os.open(making / TREE, _OPEN_DIRECTORY)
+                try:
+                    record = unpack(tree_fd)
+                finally:
+                    os.close(tree_fd)
+                (making / RECORD).write_bytes(record.to_bytes())
+                mark_made(making)
+                os.rename(making, entry)
+            except BaseException:
+                remove_tree(making.name, directory_fd=layers_fd)
+                raise
+        except OSError as error:
+            raise StoreError(f"unpack into the cache: {making}: {error.strerror}") from error
+        finally:
+            os.close(layers_fd)
+        log.debug("cached layer %s for id map %s", entry.name, self._kind)
+
+    def _load(self, entry: Path) -> UnpackedLayer:
+        try:
+            record = LayerRecord.from_bytes((entry / RECORD).read_bytes())
+        except OSError as error:
+            raise StoreError(
+                f"read the cache: {entry}: {error.strerror}", hint="rootrun cache verify mends it"
+            ) from error
+        return UnpackedLayer(tree=entry / TREE, record=record)
+
+    def _lock_path(self, key: str) -> Path:
+        return self.directory / LOCKS / f"{self._kind}.{key}"
+
+
+@contextmanager
+def open_store(directory: Path, *, kind: str) -> Iterator[LayerStore]:
+    """Open the cache at ``directory`` for runs under the id map ``kind``, making it if need be.
+
+    While it is open, nobody prunes it. Raises StoreError if it cannot be
+    written or is not the caller's: its content would not be trustworthy.
+    """
+    _prepare(directory, kind=kind)
+    with locked(directory / LOCKS / STORE_LOCK, exclusive=False):
+        yield LayerStore(directory, kind=kind)
+
+
+def _prepare(directory: Path, *, kind: str) -> None:
+    layers = directory / LAYERS / kind
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if os.stat(directory).st_uid != os.geteuid():
+            raise StoreError(f"open the cache: {directory}: belongs to another user")
+        for part in (directory / LAYERS, layers, directory / LOCKS, directory / VERIFIED):
+            part.mkdir(exist_ok=True, mode=0o700)
+        if not os.access(layers, os.W_OK | os.X_OK):
+            raise StoreError(f"open the cache: {directory}: not writable")
+    except OSError as error:
+        path = error.filename or directory
+        raise StoreError(f"open the cache: {path}: {error.strerror}") from error

@@ -1,0 +1,86 @@
+"""Memory of blobs that were read and found to be what their digests say.
+
+A base is hashed once, not in each run: the memory holds for a file as long as
+its device, inode, size, mtime and ctime are the same. A file that was modified
+within the last second before it was read is not remembered, since a later write
+could leave the same coarse time (the "racy" case of git's index).
+"""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+_RACY_NS = 1_000_000_000
+
+
+class Stamp(NamedTuple):
+    """The identity of a file's content as far as stat(2) tells."""
+
+    device: int
+    inode: int
+    size_bytes: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+class VerifiedBlob(NamedTuple):
+    """A range of a file, what it decompresses to, and its own digest."""
+
+    offset: int
+    size_bytes: int
+    diff_id: str
+    digest: str
+
+
+def stamp_of(path: Path) -> Stamp:
+    """Return the stamp of the file that ``path`` leads to."""
+    status = os.stat(path)
+    return Stamp(
+        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    )
+
+
+class VerifiedBlobs:
+    """The memory, below ``directory``; one small file for each file that held blobs."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def recall(self, path: Path) -> list[VerifiedBlob]:
+        """Return what was verified of the file at ``path`` and still holds."""
+        try:
+            stamp = stamp_of(path)
+            known = json.loads(self._memory(stamp).read_bytes())
+            if known["stamp"] != list(stamp):
+                return []
+            return [VerifiedBlob(*blob) for blob in known["blobs"]]
+        except (OSError, ValueError, KeyError, TypeError):
+            return []
+
+    def remember(self, path: Path, blobs: Iterable[VerifiedBlob], *, read: Stamp) -> None:
+        """Remember ``blobs`` of the file at ``path``, which had the stamp ``read`` when opened.
+
+        Nothing is remembered if the content may have changed since. A new ctime
+        alone does not count: a hard link made of the file gives it one. Failing
+        to write is no failure of the run.
+        """
+        try:
+            now = stamp_of(path)
+            same = now[:4] == read[:4]
+            if not same or time.time_ns() - now.mtime_ns < _RACY_NS:
+                return
+            text = json.dumps({"stamp": now, "blobs": sorted(set(blobs))}, separators=(",", ":"))
+            memory = self._memory(now)
+            temporary = memory.with_name(f".{memory.name}.{os.getpid()}")
+            temporary.write_text(text)
+            os.replace(temporary, memory)
+        except OSError:
+            return
+
+    def _memory(self, stamp: Stamp) -> Path:
+        name = hashlib.sha256(f"{stamp.device}:{stamp.inode}".encode()).hexdigest()[:32]
+        return self._directory / name
