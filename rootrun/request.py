@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+from rootrun.image.compression import Compression
 from rootrun.image.edits import ConfigEdits
 from rootrun.image.reference import ImageReference, OutputReference
 from rootrun.layer.policy import LayerPolicy
@@ -16,14 +17,6 @@ class NetworkMode(Enum):
 
     NONE = "none"  # its own loopback, nothing else
     HOST = "host"
-
-
-class Compression(Enum):
-    """How the new layer's blob is compressed."""
-
-    NONE = "none"
-    GZIP = "gzip"
-    ZSTD = "zstd"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
