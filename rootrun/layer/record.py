@@ -1,0 +1,147 @@
+"""The record of an unpacked layer: what the tree on disk leaves out or gets wrong."""
+
+import base64
+import binascii
+import json
+import os
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from rootrun.errors import StoreError
+from rootrun.layer.entry import EntryPath, EntryType
+
+_MAGIC = b"rootrun-layer-record-1"
+
+
+class IdRanges(Protocol):
+    """The ids that can own a file on disk (``sandbox.idmap.IdMap`` is one)."""
+
+    def has_uid(self, container_uid: int, /) -> bool:
+        """Say whether a file can belong to the user ``container_uid``."""
+        ...
+
+    def has_gid(self, container_gid: int, /) -> bool:
+        """Say whether a file can belong to the group ``container_gid``."""
+        ...
+
+
+class Recorded(NamedTuple):
+    """The true metadata of an entry that the disk misstates.
+
+    ``xattrs`` are all that the layer keeps, those on the disk too.
+    """
+
+    type: EntryType
+    mode: int
+    uid: int
+    gid: int
+    rdev: tuple[int, int] = (0, 0)
+    xattrs: Mapping[str, bytes] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerRecord:
+    """What must be known of a layer beside its unpacked tree.
+
+    ``implicit``: directories that exist only as parents of entries, and the root of a
+    layer without an entry for it. ``opaque``: directories that hide what lower layers
+    have in them. ``foreign_links``: hard links whose target this layer does not hold;
+    the tree has nothing at their names. ``set_ids``: regular files with setuid or
+    setgid, also in ``entries``. ``entry_count`` and ``size_bytes`` are of the tar:
+    its entries, and the content of its regular files with holes counted.
+    ``checksum`` is what ``checksum_tree`` returns for an undamaged tree.
+    """
+
+    entries: Mapping[EntryPath, Recorded] = field(default_factory=dict)
+    implicit: frozenset[EntryPath] = frozenset()
+    opaque: frozenset[EntryPath] = frozenset()
+    foreign_links: Mapping[EntryPath, EntryPath] = field(default_factory=dict)
+    set_ids: frozenset[EntryPath] = frozenset()
+    entry_count: int = 0
+    size_bytes: int = 0
+    checksum: int = 0
+
+    def to_bytes(self) -> bytes:
+        """Return the record as a file's content; equal records give equal bytes."""
+        document = {
+            "entries": {
+                _to_text(path): _recorded_to_json(recorded)
+                for path, recorded in sorted(self.entries.items())
+            },
+            "implicit": _paths_to_json(self.implicit),
+            "opaque": _paths_to_json(self.opaque),
+            "foreign_links": {
+                _to_text(path): _to_text(target)
+                for path, target in sorted(self.foreign_links.items())
+            },
+            "set_ids": _paths_to_json(self.set_ids),
+            "entry_count": self.entry_count,
+            "size_bytes": self.size_bytes,
+            "checksum": self.checksum,
+        }
+        body = json.dumps(document, separators=(",", ":")).encode("ascii")
+        return b"%b %08x\n%b" % (_MAGIC, zlib.crc32(body), body)
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "LayerRecord":
+        """Return the record that ``to_bytes`` wrote; raise StoreError if it is damaged."""
+        head, _, body = content.partition(b"\n")
+        if head != b"%b %08x" % (_MAGIC, zlib.crc32(body)):
+            raise StoreError("read cache: record of a layer: is damaged")
+        # The body is what to_bytes wrote; what follows cannot fail but for a checksum by accident.
+        try:
+            document = json.loads(body)
+            return cls(
+                entries={
+                    _from_text(path): _recorded_from_json(*fields)
+                    for path, fields in document["entries"].items()
+                },
+                implicit=_paths_from_json(document["implicit"]),
+                opaque=_paths_from_json(document["opaque"]),
+                foreign_links={
+                    _from_text(path): _from_text(target)
+                    for path, target in document["foreign_links"].items()
+                },
+                set_ids=_paths_from_json(document["set_ids"]),
+                entry_count=document["entry_count"],
+                size_bytes=document["size_bytes"],
+                checksum=document["checksum"],
+            )
+        except (ValueError, LookupError, TypeError, AttributeError, binascii.Error) as error:
+            raise StoreError("read cache: record of a layer: is damaged") from error
+
+
+def _recorded_to_json(recorded: Recorded) -> list[object]:
+    values = {
+        _to_text(name): base64.b64encode(value).decode("ascii")
+        for name, value in sorted(recorded.xattrs.items())
+    }
+    kind = recorded.type.value.decode("ascii")
+    return [kind, recorded.mode, recorded.uid, recorded.gid, list(recorded.rdev), values]
+
+
+def _recorded_from_json(
+    kind: str, mode: int, uid: int, gid: int, rdev: Iterable[int], xattrs: Mapping[str, str]
+) -> Recorded:
+    values = {_from_text(name): base64.b64decode(value) for name, value in xattrs.items()}
+    major, minor = rdev
+    return Recorded(EntryType(kind.encode("ascii")), mode, uid, gid, (major, minor), values)
+
+
+def _paths_to_json(paths: Iterable[EntryPath]) -> list[str]:
+    return [_to_text(path) for path in sorted(paths)]
+
+
+def _paths_from_json(paths: Iterable[str]) -> frozenset[EntryPath]:
+    return frozenset(_from_text(path) for path in paths)
+
+
+def _to_text(name: str) -> str:
+    # The file system encoding is the caller's locale; the record is read under any.
+    return os.fsencode(name).decode("utf-8", "surrogateescape")
+
+
+def _from_text(text: str) -> EntryPath:
+    return EntryPath(os.fsdecode(text.encode("utf-8", "surrogateescape")))
