@@ -125,7 +125,9 @@ def _recorded_to_json(recorded: Recorded) -> list[object]:
 def _recorded_from_json(
     kind: str, mode: int, uid: int, gid: int, rdev: Iterable[int], xattrs: Mapping[str, str]
 ) -> Recorded:
-    values = {_from_text(name): base64.b64decode(value) for name, value in xattrs.items()}
+    values: dict[str, bytes] = {
+        _from_text(name): base64.b64decode(value) for name, value in xattrs.items()
+    }
     major, minor = rdev
     return Recorded(EntryType(kind.encode("ascii")), mode, uid, gid, (major, minor), values)
 

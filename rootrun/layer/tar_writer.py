@@ -1,0 +1,73 @@
+"""Writing a layer tar: one pass, nothing but what the entries say."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+
+from rootrun.errors import LayerError
+from rootrun.layer.entry import Entry
+from rootrun.layer.header import BLOCK_BYTES, header_bytes
+
+CHUNK_BYTES = 1 << 20
+
+_END = bytes(2 * BLOCK_BYTES)
+
+
+class TarWriter:
+    """Writes entries as tar through ``write``, in chunks of about 1 MiB.
+
+    Equal entries and contents make equal bytes. The archive ends after the two
+    zero blocks that POSIX asks for, not at a multiple of GNU tar's 10240 bytes.
+    """
+
+    def __init__(self, write: Callable[[bytes | memoryview], object]) -> None:
+        self._write = write
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
+
+    def add(self, entry: Entry) -> None:
+        """Write an entry that has no content; ValueError if ``size_bytes`` says otherwise."""
+        if entry.size_bytes:
+            raise ValueError(f"entry has content: {entry.path!r}")
+        self._append(header_bytes(entry))
+
+    def add_bytes(self, entry: Entry, content: bytes) -> None:
+        """Write ``entry`` with ``content``, whose length takes the place of ``size_bytes``."""
+        self._append(header_bytes(replace(entry, size_bytes=len(content))))
+        self._append(content)
+        self._pad(len(content))
+
+    def add_file(self, entry: Entry, fd: int) -> None:
+        """Write ``entry`` with ``size_bytes`` of the open file ``fd``, from its current offset.
+
+        Raises LayerError if the file ends before; what it has beyond is left out.
+        """
+        self._append(header_bytes(entry))
+        remaining = entry.size_bytes
+        while remaining:
+            chunk = os.read(fd, min(remaining, CHUNK_BYTES))
+            if not chunk:
+                raise LayerError(f"pack layer: {entry.path!r}: changed while it was read")
+            self._append(chunk)
+            remaining -= len(chunk)
+        self._pad(entry.size_bytes)
+
+    def finish(self) -> None:
+        """Write the end of the archive, and all that waits for its chunk to fill."""
+        self._append(_END)
+        self._flush()
+
+    def _pad(self, size_bytes: int) -> None:
+        if size_bytes % BLOCK_BYTES:
+            self._append(bytes(-size_bytes % BLOCK_BYTES))
+
+    def _append(self, content: bytes) -> None:
+        self._pending.append(content)
+        self._pending_bytes += len(content)
+        if self._pending_bytes >= CHUNK_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        pending, self._pending, self._pending_bytes = self._pending, [], 0
+        if pending:
+            self._write(pending[0] if len(pending) == 1 else b"".join(pending))
