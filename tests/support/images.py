@@ -67,7 +67,7 @@ def docker_archive(
     content = image_content(layers, config=config, image=image, compression=compression)
     members = docker_members(content, style=style, names=names)
     if style == "dockertools":
-        path.write_bytes(gzip.compress(outer_tar(dict(sorted(members.items())), prefix="./"), 1))
+        path.write_bytes(gzip.compress(outer_tar(dict(sorted(members.items())), root=True), 1))
     else:
         path.write_bytes(outer_tar(members))
     return path
@@ -194,16 +194,19 @@ def v1_ids(content: Content) -> list[str]:
     return [hashlib.sha256(seed.encode()).hexdigest() for seed in seeds]
 
 
-def outer_tar(members: Mapping[str, bytes | str], *, prefix: str = "") -> bytes:
-    """Return a tar of ``members`` in the order given; a str is the target of a symlink."""
+def outer_tar(members: Mapping[str, bytes | str], *, root: bool = False) -> bytes:
+    """Return a tar of ``members`` in the order given; a str is the target of a symlink.
+
+    ``root`` puts an entry ``./`` before them, as dockerTools has it.
+    """
     target = io.BytesIO()
     with tarfile.open(fileobj=target, mode="w", format=tarfile.GNU_FORMAT) as archive:
-        if prefix:
-            root = tarfile.TarInfo(prefix)
-            root.type, root.mode = tarfile.DIRTYPE, 0o555
-            archive.addfile(root)
+        if root:
+            header = tarfile.TarInfo("./")
+            header.type, header.mode = tarfile.DIRTYPE, 0o555
+            archive.addfile(header)
         for name, content in members.items():
-            header = tarfile.TarInfo(prefix + name)
+            header = tarfile.TarInfo(name)
             header.mode = 0o444
             if isinstance(content, str):
                 header.type, header.linkname = tarfile.SYMTYPE, content
