@@ -35,7 +35,7 @@ class Blob(NamedTuple):
         """Return the whole content, which must not be larger than ``limit_bytes``."""
         if self.size_bytes > limit_bytes:
             raise ImageError(
-                f"{where}: {self.size_bytes} bytes, more than the {limit_bytes} that are allowed"
+                f"read image: {where}: {self.size_bytes} bytes, more than {limit_bytes}"
             )
         with self.open() as reader:
             return reader.readall()

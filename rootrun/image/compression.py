@@ -50,7 +50,9 @@ def sniff(head: bytes, *, where: str) -> Compression:
         return Compression.ZSTD
     for magic, name in _UNREADABLE.items():
         if head.startswith(magic):
-            raise ImageError(f"{where}: compressed with {name}, which rootrun does not read")
+            raise ImageError(
+                f"read image: {where}: compressed with {name}, which rootrun does not read"
+            )
     return Compression.NONE
 
 
@@ -66,7 +68,7 @@ def open_decompressed(stream: Source, compression: Compression, *, where: str) -
 
     Memory does not depend on the content: a bomb comes out piece by piece.
     Checksums are verified by the decoders; concatenated members are one
-    stream (RFC 1952, 2.2). Errors are ImageErrors that begin with ``where``.
+    stream (RFC 1952, 2.2). Errors are ImageErrors that name ``where``.
     """
     return _Decompressed(stream, _CODECS[compression](), where=f"{where}: {compression.value}")
 
@@ -134,12 +136,12 @@ class _Decompressed(io.RawIOBase):
         if not self._pending and decoder.needs_input:
             self._pending = self._read_input()
             if not self._pending:
-                raise ImageError(f"{self._where} data ends too early")
+                raise ImageError(f"read image: {self._where} data ends too early")
         pending, self._pending = self._pending, b""
         try:
             content = decoder.decompress(pending, size)
         except self._codec.errors as error:
-            raise ImageError(f"{self._where} data is damaged: {error}") from error
+            raise ImageError(f"read image: {self._where} data is damaged: {error}") from error
         if decoder.eof:
             self._pending = decoder.unused_data
             self._decoder = None

@@ -19,7 +19,7 @@ def parse_digest(text: object, *, where: str) -> Digest:
     (descriptor.md makes it mandatory and the others optional).
     """
     if not isinstance(text, str) or not _SHA256.fullmatch(text):
-        raise ImageError(f"read image: {where}: not a sha256 digest: {text!r}")
+        raise ImageError(f"read image: {where}: not a sha256 digest: {text!r:.100}")
     return Digest(text)
 
 
