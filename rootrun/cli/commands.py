@@ -1,0 +1,116 @@
+"""The commands, each with its options, as data."""
+
+from rootrun.cli import image_values, options, values
+from rootrun.cli.grammar import Command, Group, Option
+
+_TALK = (*options.MESSAGES, options.HELP)
+
+MAIN = Command(
+    "",
+    (
+        "usage: rootrun [--from IMAGE] --script FILE [--script FILE ...] [-o OUTPUT] [OPTION ...]",
+        "       rootrun [--from IMAGE] [OPTION ...] -- COMMAND [ARG ...]",
+        "       rootrun doctor | export | cache | completion | help   (each has its own --help)",
+    ),
+    (options.IMAGE, options.SANDBOX, options.LAYER, options.OUTPUT, options.GENERAL),
+    epilog="""\
+(*) for the image alone: --config '{"User": "app"}', '{"WorkingDir": "/app"}'
+Examples:
+  rootrun --from base.tar --script setup.sh
+  rootrun --from oci:base -o oci:new --network host -- apt-get install -y nginx
+Exit status: the script's own, 128+N on signal N; 124 timeout, 125 rootrun failed,
+             126 cannot execute, 127 not found""",
+)
+
+EXPORT = Command(
+    "export",
+    ("usage: rootrun export IMAGE [-o OUTPUT] [OPTION ...]",),
+    (
+        Group(
+            "Image",
+            (options.FROM_REF, options.ARCHITECTURE, options.ID_MAP, options.ROOTFS),
+        ),
+        Group(
+            "Output",
+            (
+                Option(
+                    ("-o", "--output"),
+                    "tar file, DIR/ to fill, or - [IMAGE-rootfs.tar]",
+                    "OUTPUT",
+                    values.parse_text,
+                    dest="export_to",
+                ),
+                options.TIMESTAMP,
+                options.COMPRESSION,
+            ),
+        ),
+        Group(
+            "General",
+            (
+                options.CACHE_DIRECTORY,
+                options.NO_CACHE,
+                options.SCRATCH_PARENT,
+                *_TALK,
+                options.PROGRESS,
+            ),
+        ),
+    ),
+    epilog="""
+Writes the merged tree of all layers of IMAGE, without image metadata.
+
+Example:
+  rootrun export base.tar -o rootfs.tar""",
+    positional=Option(("image",), "image to export", "IMAGE", image_values.parse_source),
+)
+
+CACHE = Command(
+    "cache",
+    ("usage: rootrun cache list | verify | prune [OPTION ...]",),
+    (Group("General", (options.CACHE_DIRECTORY, options.JSON, *_TALK)),),
+    epilog="""
+list    show the unpacked layers, their sizes and their last use
+verify  compare each with its record, and remove what differs
+prune   remove every layer that no run is using""",
+    positional=Option(
+        ("action",),
+        "what to do",
+        "ACTION",
+        values.one_of("list", "verify", "prune"),
+        choices=("list", "verify", "prune"),
+    ),
+)
+
+DOCTOR = Command(
+    "doctor",
+    ("usage: rootrun doctor [OPTION ...]",),
+    (Group("General", (options.CACHE_DIRECTORY, options.SCRATCH_PARENT, options.JSON, *_TALK)),),
+    epilog="""
+Shows what this machine allows, what a run would use, and how to get what is
+missing. The exit status is 125 if no run can work here.""",
+)
+
+COMPLETION = Command(
+    "completion",
+    ("usage: rootrun completion bash | zsh | fish",),
+    (Group("General", (options.HELP,)),),
+    epilog="""
+Prints a completion script, for example for bash:
+  rootrun completion bash > ~/.local/share/bash-completion/completions/rootrun""",
+    positional=Option(
+        ("shell",),
+        "the shell",
+        "SHELL",
+        values.one_of("bash", "zsh", "fish"),
+        choices=("bash", "zsh", "fish"),
+    ),
+)
+
+HELP = Command(
+    "help",
+    ("usage: rootrun help",),
+    (Group("General", (options.HELP,)),),
+    epilog="""
+Shows the manual page rootrun(1).""",
+)
+
+SUBCOMMANDS = {command.name: command for command in (DOCTOR, EXPORT, CACHE, COMPLETION, HELP)}

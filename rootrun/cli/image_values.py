@@ -1,0 +1,52 @@
+"""Values of the options that name images."""
+
+from typing import NamedTuple
+
+from rootrun.image import reference
+from rootrun.image.platform import parse_platform
+from rootrun.image.reference import ImageReference, OutputReference
+
+
+class Tag(NamedTuple):
+    """What ``--tag`` says: a tag, and a name where it was ``NAME:TAG``."""
+
+    name: str | None
+    tag: str
+
+
+def parse_base(text: str) -> ImageReference | None:
+    """Return where the base is, None for ``scratch``: an empty root."""
+    return None if text == "scratch" else parse_source(text)
+
+
+def parse_source(text: str) -> ImageReference:
+    """Return where an image is read from."""
+    if not text:
+        raise ValueError("an empty path")
+    return reference.parse_image_reference(text)
+
+
+def parse_output(text: str) -> OutputReference:
+    """Return where the new image goes."""
+    if not text:
+        raise ValueError("an empty path")
+    return reference.parse_output_reference(text)
+
+
+def parse_name(text: str) -> str:
+    """Return the name of an image in lower case."""
+    return reference.parse_name(text)
+
+
+def parse_tag(text: str) -> Tag:
+    """Return a tag, or a name and a tag: neither ``:`` nor ``/`` can be in a tag alone."""
+    name, colon, tag = text.rpartition(":")
+    if colon and "/" not in tag:
+        return Tag(reference.parse_name(name), reference.parse_tag(tag))
+    return Tag(None, reference.parse_tag(text))
+
+
+def parse_architecture(text: str) -> str:
+    """Return a GOARCH name, with its variant where it has one: ``arm64``, ``arm/v7``."""
+    platform = parse_platform(text)
+    return "/".join(part for part in (platform.architecture, platform.variant) if part)

@@ -1,0 +1,107 @@
+"""The command line from its first word to the exit status.
+
+This is the one place where an error becomes a line and a number; everything
+below raises.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from rootrun import __version__
+from rootrun.cli.commands import MAIN, SUBCOMMANDS
+from rootrun.cli.grammar import Command
+from rootrun.cli.messages import (
+    set_up_messages,
+    tell_error,
+    tell_internal_error,
+    tell_traceback,
+)
+from rootrun.cli.parser import Options, help_text, parse, split_command
+from rootrun.cli.signals import signals_as_exceptions
+from rootrun.errors import EXIT_ROOTRUN_FAILED, EXIT_SIGNAL_BASE, Interrupted, RootrunError
+
+_SIGINT = 2
+_SIGPIPE = 13
+
+
+def main(argv: Sequence[str]) -> int:
+    """Do what ``argv`` (without the program's name) says, and return the exit status."""
+    try:
+        with signals_as_exceptions():
+            return _dispatch(argv)
+    except BaseException as error:
+        status = _status_of(error)
+        if "--debug" in argv:
+            tell_traceback(error)
+        return status
+
+
+def _status_of(error: BaseException) -> int:
+    """Tell ``error`` to the user, and return its exit status."""
+    match error:
+        case Interrupted():
+            return EXIT_SIGNAL_BASE + error.signal_number
+        case KeyboardInterrupt():
+            return EXIT_SIGNAL_BASE + _SIGINT
+        case BrokenPipeError():
+            _drop_stdout()
+            return EXIT_SIGNAL_BASE + _SIGPIPE
+        case RootrunError():
+            tell_error(error)
+            return error.exit_code
+        case _:
+            tell_internal_error(error)
+            return EXIT_ROOTRUN_FAILED
+
+
+def _drop_stdout() -> None:
+    # The interpreter flushes at its end, and would complain about the closed pipe once more.
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
+
+
+def _dispatch(argv: Sequence[str]) -> int:
+    command = SUBCOMMANDS.get(argv[0] if argv else "", MAIN)
+    rest = argv[1:] if command.name else argv
+    before, _ = split_command(rest)
+    if not argv or "-h" in before or "--help" in before:
+        print(help_text(command), end="", flush=True)
+        return 0 if argv else EXIT_ROOTRUN_FAILED
+    if not command.name and ("-V" in before or "--version" in before):
+        print(f"rootrun {__version__}", flush=True)
+        return 0
+    options = parse(command, rest)
+    if hasattr(options, "verbose"):
+        set_up_messages(verbose=options.verbose, quiet=options.quiet)
+    return _job_of(command)(options)
+
+
+def _job_of(command: Command) -> Callable[[Options], int]:
+    """Return the function behind a command; each imports only what it needs."""
+    match command.name:
+        case "doctor":
+            from rootrun.cli.doctor_job import run_doctor
+
+            return run_doctor
+        case "export":
+            from rootrun.cli.export import run_export
+
+            return run_export
+        case "cache":
+            from rootrun.cli.cache import run_cache
+
+            return run_cache
+        case "completion":
+            from rootrun.cli.completion import print_completion
+
+            return print_completion
+        case "help":
+            from rootrun.cli.manual import show_manual
+
+            return show_manual
+        case _:
+            from rootrun.cli.run import run_main_job
+
+            return run_main_job

@@ -1,0 +1,206 @@
+"""Parsed options become the Request: defaults, conflicts, and whether the files are there."""
+
+import os
+import sys
+from pathlib import Path
+
+from rootrun.cli.parser import Options
+from rootrun.cli.places import scratch_of
+from rootrun.cli.values import checked, parse_timestamp
+from rootrun.errors import UsageError
+from rootrun.image.compression import Compression
+from rootrun.image.edits import ConfigEdits
+from rootrun.image.reference import (
+    OutputReference,
+    Transport,
+    name_from_stems,
+    reference_stem,
+    stem,
+)
+from rootrun.layer.policy import LayerPolicy, OwnerRule
+from rootrun.request import STDIN, NetworkMode, Request, Sandbox, Scratch
+
+STDOUT = Path("-")
+EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
+DEFAULT_TIMESTAMP_S = 1
+DEFAULT_CREATED = "1970-01-01T00:00:01Z"
+
+
+def make_request(options: Options) -> Request:
+    """Return what ``options`` ask for; raise UsageError for what cannot be.
+
+    Reads no image, but sees that each file named for input is there: a run of
+    minutes must not end because a name was misspelt.
+    """
+    _check_task(options)
+    _check_inputs(options)
+    _check_result_files(options)
+    output = _output(options)
+    _check_stdout(options, output)
+    return Request(
+        base=options.base,
+        base_ref=options.from_ref,
+        architecture=options.arch,
+        scripts=tuple(options.scripts),
+        command=options.command,
+        copies=tuple(options.copies),
+        output=output,
+        name=_name(options),
+        tag=_tag(options, output),
+        edits=_edits(options),
+        created=options.created or DEFAULT_CREATED,
+        policy=_policy(options),
+        compression=Compression(options.compression),
+        max_layers=options.max_layers,
+        sandbox=_sandbox(options),
+        scratch=scratch_from(options, keep=options.keep),
+    )
+
+
+def _check_task(options: Options) -> None:
+    if options.scripts and options.command:
+        raise UsageError("--script: not possible together with -- COMMAND")
+    if not options.scripts and not options.command:
+        raise UsageError(
+            "nothing to run: neither --script FILE nor -- COMMAND is given",
+            hint="see rootrun --help",
+        )
+    from_stdin = [path for path in options.scripts if path == STDIN]
+    if options.base and options.base.path == STDIN:
+        from_stdin.append(STDIN)
+    if len(from_stdin) > 1:
+        raise UsageError("standard input: '-': given for more than one of --from and --script")
+    if options.tag and options.tag.name and options.name:
+        raise UsageError("--tag: NAME:TAG is not possible together with --name")
+
+
+def _check_inputs(options: Options) -> None:
+    for script in options.scripts:
+        if script != STDIN:
+            _check_exists("--script", script)
+            if script.is_dir():
+                raise UsageError(f"--script: {os.fspath(script)!r}: Is a directory")
+    for copy in options.copies:
+        _check_exists("--copy", copy.source)
+    for bind in options.binds:
+        _check_exists("--bind", bind.source)
+
+
+def _check_exists(option: str, path: Path) -> None:
+    try:
+        os.stat(path)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"{option}: {os.fspath(path)!r}: {why}") from None
+
+
+def _check_result_files(options: Options) -> None:
+    for option, path in (
+        ("--iidfile", options.iidfile),
+        ("--digestfile", options.digestfile),
+        ("--metadata-file", options.metadata_file),
+    ):
+        if path:
+            _check_exists(option, path.parent)
+            if path.is_dir():
+                raise UsageError(f"{option}: {os.fspath(path)!r}: Is a directory")
+
+
+def _output(options: Options) -> OutputReference:
+    if options.output:
+        return options.output
+    if name := _given_name(options):
+        file_name = name.rpartition("/")[2]
+    else:
+        base = reference_stem(options.base) or ("stdin" if options.base else "scratch")
+        file_name = f"{base}-{_task_stem(options)}"
+    return OutputReference(transport=Transport.DOCKER_ARCHIVE, path=Path(f"{file_name}.tar"))
+
+
+def _task_stem(options: Options) -> str:
+    first = os.fspath(options.scripts[0]) if options.scripts else options.command[0]
+    return "stdin" if first == os.fspath(STDIN) else stem(first)
+
+
+def _given_name(options: Options) -> str | None:
+    return options.name or (options.tag.name if options.tag else None)
+
+
+def _name(options: Options) -> str:
+    base = reference_stem(options.base)
+    return _given_name(options) or name_from_stems(base, _task_stem(options))
+
+
+def _tag(options: Options, output: OutputReference) -> str | None:
+    if options.tag:
+        return options.tag.tag
+    return output.ref.rpartition(":")[2] if output.ref else None
+
+
+def _check_stdout(options: Options, output: OutputReference) -> None:
+    if options.digestfile and output.transport is Transport.DOCKER_ARCHIVE:
+        raise UsageError(
+            f"--digestfile: {os.fspath(options.digestfile)!r}: a docker-archive has no manifest",
+            hint="write an OCI image: -o oci-archive:FILE or -o oci:DIR",
+        )
+    if output.path != STDOUT:
+        return
+    if options.json:
+        raise UsageError("--json: not possible together with -o -, both go to standard output")
+    check_no_terminal("--output")
+
+
+def check_no_terminal(option: str) -> None:
+    """Raise UsageError if standard output is a terminal: an image there helps nobody."""
+    if sys.stdout.isatty():
+        raise UsageError(
+            f"{option}: '-': standard output is a terminal", hint="redirect it, or name a file"
+        )
+
+
+def _edits(options: Options) -> ConfigEdits:
+    from_files = [variable for variables in options.env_file for variable in variables]
+    return ConfigEdits(
+        merge=options.config or {},
+        env=(*from_files, *options.env),
+        command=options.cmd,
+        entrypoint=options.entrypoint,
+        working_directory=options.workdir,
+        user=options.user,
+        labels=tuple(options.label),
+        exposed_ports=tuple(options.expose),
+        volumes=tuple(options.volume),
+    )
+
+
+def _policy(options: Options) -> LayerPolicy:
+    rule, uid, gid = options.owner or (OwnerRule.ROOT, 0, 0)
+    return LayerPolicy(mtime_s=timestamp_s(options.timestamp), owner=rule, uid=uid, gid=gid)
+
+
+def timestamp_s(option: int | None) -> int:
+    """Return the mtime to write: the option's, else SOURCE_DATE_EPOCH, else 1."""
+    if option is not None:
+        return option
+    text = os.environ.get(EPOCH_VARIABLE)
+    return checked(EPOCH_VARIABLE, parse_timestamp)(text) if text else DEFAULT_TIMESTAMP_S
+
+
+def _sandbox(options: Options) -> Sandbox:
+    return Sandbox(
+        id_map=options.idmap,
+        rootfs=options.rootfs,
+        network=NetworkMode(options.network),
+        binds=tuple(options.binds),
+        tmpfs=tuple(options.tmpfs),
+        user=options.user,
+        working_directory=options.workdir,
+        timeout_s=options.timeout,
+    )
+
+
+def scratch_from(options: Options, *, keep: bool) -> Scratch:
+    """Return the places of a run, by the options that name them."""
+    return scratch_of(
+        cache=options.cache_dir, no_cache=options.no_cache, tmpdir=options.tmpdir, keep=keep
+    )
