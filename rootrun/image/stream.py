@@ -1,0 +1,134 @@
+"""The content of a layer, verified while it is read."""
+
+import hashlib
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rootrun.errors import DigestMismatchError
+from rootrun.image.blob import Blob, BlobReader
+from rootrun.image.compression import CHUNK_BYTES, Compression, open_decompressed
+from rootrun.image.digest import Digest
+from rootrun.image.image import Layer
+
+
+class _Reader(Protocol):
+    def readinto(self, buffer: memoryview, /) -> int: ...
+
+
+class _Hashing(io.RawIOBase):
+    """Passes on what ``source`` gives, and hashes it on the way."""
+
+    def __init__(self, source: _Reader, *, advance: Callable[[int], None] | None = None) -> None:
+        super().__init__()
+        self._source = source
+        self._hash = hashlib.sha256()
+        self._advance = advance
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # no other caller
+        view = memoryview(buffer)
+        count = self._source.readinto(view)
+        self._hash.update(view[:count])
+        if self._advance and count:
+            self._advance(count)
+        return count
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of all that was read so far."""
+        return Digest(f"sha256:{self._hash.hexdigest()}")
+
+
+class ContentStream:
+    """The uncompressed content of a blob, and the digests of both when it is drained."""
+
+    def __init__(
+        self,
+        reader: BlobReader,
+        compression: Compression,
+        *,
+        where: str,
+        advance: Callable[[int], None] | None = None,
+    ) -> None:
+        self._stored = _Hashing(reader, advance=advance)
+        self._content = self._stored
+        if compression is not Compression.NONE:
+            buffered = io.BufferedReader(self._stored, CHUNK_BYTES)
+            decompressed = open_decompressed(buffered, compression, where=where)
+            self._content = _Hashing(decompressed)
+        # The buffer lets a tar reader ask for single blocks, and the hash see large pieces.
+        self._buffered = io.BufferedReader(self._content, CHUNK_BYTES)
+
+    def read(self, size: int, /) -> bytes:
+        """Return ``size`` bytes of the content, fewer at its end only."""
+        return self._buffered.read(size)
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:
+        """Fill ``buffer`` as far as the content goes; return the number of bytes."""
+        return self._buffered.readinto(buffer)
+
+    def drain(self) -> tuple[Digest, Digest]:
+        """Read to the end; return the digests of the blob and of the content."""
+        scrap = bytearray(CHUNK_BYTES)
+        while self._buffered.readinto(scrap):
+            pass
+        return self._stored.digest, self._content.digest
+
+
+class LayerStream:
+    """A layer's tar. Nothing that was read is to be trusted before ``verify`` returned."""
+
+    def __init__(self, layer: Layer, content: ContentStream) -> None:
+        self._layer = layer
+        self._content = content
+        self._digest: Digest | None = None
+        self.read = content.read
+        self.readinto = content.readinto
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of the blob as it is stored; there is none before ``verify``."""
+        if self._digest is None:
+            raise ValueError("not verified yet")
+        return self._digest
+
+    def verify(self) -> None:
+        """Read the rest; raise DigestMismatchError unless all is what the image promises.
+
+        The rest counts: readers of tars stop at two zero blocks, digests do not.
+        """
+        digest, diff_id = self._content.drain()
+        layer = self._layer
+        if layer.digest is not None:
+            _require_equal(digest, layer.digest, where=f"{layer.where}: digest")
+        _require_equal(diff_id, layer.diff_id, where=f"{layer.where}: diff_id")
+        self._digest = digest
+
+
+@contextmanager
+def open_layer(
+    layer: Layer, *, advance: Callable[[int], None] | None = None
+) -> Iterator[LayerStream]:
+    """Open the tar of ``layer`` for one reading from the start.
+
+    ``advance`` hears of the bytes of the blob read since it was last called;
+    ``layer.blob.size_bytes`` are to come.
+    """
+    with layer.blob.open() as reader:
+        content = ContentStream(reader, layer.compression, where=layer.where, advance=advance)
+        yield LayerStream(layer, content)
+
+
+def content_digests(blob: Blob, compression: Compression) -> tuple[Digest, Digest]:
+    """Return the digests of ``blob`` and of its content."""
+    with blob.open() as reader:
+        return ContentStream(reader, compression, where=str(blob.path)).drain()
+
+
+def _require_equal(got: Digest, want: Digest, *, where: str) -> None:
+    if got != want:
+        raise DigestMismatchError(f"read image: {where}: want {want}, got {got}")
