@@ -1,0 +1,58 @@
+"""Forking without surprises: no handler of the parent runs in the child, no child outlives it."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rootrun.sandbox import syscalls
+
+EXIT_CHILD_FAILED = 1
+# Those that cli/ catches; Python itself ignores the two last ones, programs expect the default.
+_RESET = (
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGTERM,
+    signal.SIGPIPE,
+    signal.SIGXFSZ,
+)
+
+
+@contextmanager
+def signals_blocked() -> Iterator[None]:
+    """Hold back all signals, and with them ``Interrupted``, until the end of the block."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def fork_child(function: Callable[[], None]) -> int:
+    """Run ``function`` in a forked child and return the child's pid.
+
+    The child starts with all signals blocked and the parent's handlers gone, dies with the thread
+    that forked it, and ends when ``function`` does: status 0, or 1 after an exception, which it
+    keeps to itself; ``function`` reports its own failures. The caller reaps it.
+    """
+    parent = os.getpid()
+    with signals_blocked():
+        pid = os.fork()
+        if pid == 0:
+            _run_child(function, parent)
+        return pid
+
+
+def _run_child(function: Callable[[], None], parent: int) -> None:
+    status = EXIT_CHILD_FAILED
+    try:
+        for number in _RESET:
+            signal.signal(number, signal.SIG_DFL)
+        syscalls.die_with_parent()
+        # 0: the parent is outside of this pid namespace, and no comparison is possible.
+        if os.getppid() in {0, parent}:
+            function()
+            status = 0
+    finally:
+        os._exit(status)

@@ -1,0 +1,75 @@
+"""Why user namespaces are not to be had here: from an errno and what the system says of itself."""
+
+import errno
+import os
+
+from rootrun.errors import NamespaceError
+
+_SEE = "see USER NAMESPACES in rootrun(1)"
+
+
+def namespace_error(error: OSError, *, step: str = "create user namespace") -> NamespaceError:
+    """Return the error for a refused unshare(2) or id map, with the setting to change."""
+    reason = os.strerror(error.errno or 0)
+    return NamespaceError(f"{step}: {reason}", hint=_hint(error.errno or 0))
+
+
+def _hint(code: int) -> str | None:
+    if code in {errno.ENOSPC, errno.EUSERS}:
+        return _limit_hint()
+    if code == errno.EACCES:
+        return f"a security module (AppArmor, SELinux) denies user namespaces; {_SEE}"
+    if code in {errno.EINVAL, errno.ENOSYS} and not os.path.exists("/proc/self/ns/user"):
+        return "this kernel is built without CONFIG_USER_NS"
+    return _permission_hint() if code == errno.EPERM else None
+
+
+def _limit_hint() -> str:
+    for name in ("max_user_namespaces", "max_mnt_namespaces", "max_pid_namespaces"):
+        if _setting(f"user/{name}") == "0":
+            return f"user.{name} is 0: as root, sysctl user.{name}=10000"
+    return "too many namespaces, or too deep a nesting of them; see namespaces(7)"
+
+
+def _permission_hint() -> str | None:
+    if _setting("kernel/unprivileged_userns_clone") == "0":
+        return (
+            "kernel.unprivileged_userns_clone is 0: as root, "
+            "sysctl kernel.unprivileged_userns_clone=1"
+        )
+    if _setting("kernel/apparmor_restrict_unprivileged_userns") == "1":
+        return f"kernel.apparmor_restrict_unprivileged_userns is 1; {_SEE}"
+    if is_chrooted():
+        return "user namespaces cannot be made inside of chroot(2): run it outside"
+    if is_filtered():
+        return (
+            "a seccomp filter is active here; docker run --security-opt seccomp=unconfined "
+            "or --privileged allows it"
+        )
+    return None
+
+
+def is_chrooted() -> bool:
+    """Say whether the root directory is not the root of a mount (proc_pid_mountinfo(5))."""
+    try:
+        with open("/proc/self/mountinfo", "rb") as file:
+            return all(line.split()[4] != b"/" for line in file)
+    except OSError:
+        return False
+
+
+def is_filtered() -> bool:
+    """Say whether a seccomp filter applies to this process (proc_pid_status(5))."""
+    try:
+        with open("/proc/self/status", "rb") as file:
+            return any(line.split() == [b"Seccomp:", b"2"] for line in file)
+    except OSError:
+        return False
+
+
+def _setting(name: str) -> str | None:
+    try:
+        with open(f"/proc/sys/{name}", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return None

@@ -1,0 +1,172 @@
+"""The system calls and prctl options that Python does not offer.
+
+The only user of ctypes and prctl. Each function raises ``OSError`` whose text starts with the name
+of the system call and whose ``filename`` is the path it was about.
+"""
+
+import ctypes
+import errno
+import os
+import signal
+
+import prctl
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+MS_RDONLY = 1
+MS_NOSUID = 2
+MS_NODEV = 4
+MS_NOEXEC = 8
+MS_REMOUNT = 32
+MS_BIND = 4096
+MS_REC = 16384
+MS_PRIVATE = 1 << 18
+
+MNT_DETACH = 2
+UMOUNT_NOFOLLOW = 8
+
+_CLOSE_RANGE = 436  # as all numbers from 424 on, the same on every architecture
+_LAST_DESCRIPTOR = 0xFFFFFFFF
+_KEYCTL_JOIN_SESSION_KEYRING = 1
+# keyctl(2) has no libc wrapper and, being old, a number of its own on each architecture.
+_KEYCTL_NUMBERS = {
+    "x86_64": 250,
+    "aarch64": 219,
+    "riscv64": 219,
+    "loongarch64": 219,
+    "ppc64le": 271,
+    "s390x": 280,
+    "armv7l": 311,
+    "i686": 288,
+}
+
+AnyPath = str | bytes | os.PathLike[str] | None
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_pointer, _int, _long, _ulong = ctypes.c_void_p, ctypes.c_int, ctypes.c_long, ctypes.c_ulong
+# Pointer-sized arguments throughout: an argument of no declared type is passed as a C int, and
+# those on the stack (the sixth and later) then carry garbage in their upper half.
+_libc.syscall.argtypes = [_long, *[_pointer] * 6]
+_libc.syscall.restype = _long
+_libc.unshare.argtypes = [_int]
+_libc.mount.argtypes = [_pointer, _pointer, _pointer, _ulong, _pointer]
+_libc.umount2.argtypes = [_pointer, _int]
+_libc.pivot_root.argtypes = [_pointer, _pointer]
+_libc.sethostname.argtypes = [_pointer, ctypes.c_size_t]
+_libc.socket.argtypes = [_int, _int, _int]
+
+
+def syscall(name: str, number: int, *arguments: int | bytes | None, path: AnyPath = None) -> int:
+    """Make one raw system call and return its result.
+
+    ``bytes`` are passed as a pointer to their content, ``None`` as a null pointer. ``name`` and
+    ``path`` are for the error only.
+    """
+    padded = (*arguments, *(0,) * (6 - len(arguments)))
+    return _checked(_libc.syscall(number, *padded), name, path)
+
+
+def unshare(flags: int) -> None:
+    """Move this process into new namespaces (unshare(2)); CLONE_NEWPID counts for children."""
+    _checked(_libc.unshare(flags), "unshare")
+
+
+def mount(
+    source: AnyPath, target: AnyPath, fstype: str | None, flags: int, options: bytes | None = None
+) -> None:
+    """Mount by mount(2); ``options`` is at most one page."""
+    kind = None if fstype is None else fstype.encode()
+    result = _libc.mount(_encoded(source), _encoded(target), kind, flags, options)
+    _checked(result, "mount", target)
+
+
+def umount2(target: AnyPath, flags: int) -> None:
+    """Unmount what is on top of ``target`` (umount2(2))."""
+    _checked(_libc.umount2(_encoded(target), flags), "umount2", target)
+
+
+def pivot_root(new_root: AnyPath, put_old: AnyPath) -> None:
+    """Make ``new_root`` the root of this mount namespace (pivot_root(2))."""
+    _checked(_libc.pivot_root(_encoded(new_root), _encoded(put_old)), "pivot_root", new_root)
+
+
+def set_hostname(name: str) -> None:
+    """Name this UTS namespace (sethostname(2))."""
+    encoded = os.fsencode(name)
+    _checked(_libc.sethostname(encoded, len(encoded)), "sethostname", name)
+
+
+def open_socket(family: int, kind: int) -> int:
+    """Return the descriptor of a new socket, close-on-exec where ``kind`` says so.
+
+    The socket module costs more to import (17 ms) than a whole container costs to start.
+    """
+    return _checked(_libc.socket(family, kind, 0), "socket")
+
+
+def close_descriptors_from(first: int) -> None:
+    """Close every descriptor from ``first`` on, whoever opened it (close_range(2))."""
+    try:
+        syscall("close_range", _CLOSE_RANGE, first, _LAST_DESCRIPTOR, 0)
+    except OSError as error:
+        # ENOSYS: before Linux 5.9. EPERM: a seccomp filter that is older than the call.
+        if error.errno not in {errno.ENOSYS, errno.EPERM}:
+            raise
+        for name in os.listdir("/proc/self/fd"):
+            if int(name) >= first:
+                os.closerange(int(name), int(name) + 1)
+
+
+def join_new_session_keyring() -> None:
+    """Leave the caller's session keyring for an empty one, where the kernel has keyrings."""
+    number = _KEYCTL_NUMBERS.get(os.uname().machine)
+    if number is None:
+        return
+    try:
+        syscall("keyctl", number, _KEYCTL_JOIN_SESSION_KEYRING, None)
+    except OSError as error:
+        # ENOSYS: no keyrings in this kernel. EPERM: seccomp denies them altogether. EDQUOT: the
+        # caller's quota is full of keyrings; all others are out of the script's reach anyway.
+        if error.errno not in {errno.ENOSYS, errno.EPERM, errno.EDQUOT}:
+            raise
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when the thread that forked it ends.
+
+    Forgotten at a change of credentials (PR_SET_PDEATHSIG(2const)). The parent may have died
+    before: who can, compares ``os.getppid()`` afterwards.
+    """
+    prctl.set_pdeathsig(signal.SIGKILL)
+
+
+def forbid_inspection() -> None:
+    """Make this process non-dumpable: nobody in a child namespace can read its memory.
+
+    Its environment, descriptors, working directory and program are closed to ptrace(2) and
+    /proc alike (PR_SET_DUMPABLE(2const)). Children inherit it until they execute a program.
+    """
+    prctl.set_dumpable(False)
+
+
+def has_no_new_privs() -> bool:
+    """Say whether setuid programs gain nothing here (PR_SET_NO_NEW_PRIVS(2const))."""
+    return bool(prctl.get_no_new_privs())
+
+
+def _encoded(path: AnyPath) -> bytes | None:
+    return None if path is None else os.fsencode(path)
+
+
+def _checked(result: int, name: str, path: AnyPath = None) -> int:
+    if result >= 0:
+        return result
+    code = ctypes.get_errno()
+    text = f"{name}: {os.strerror(code)}"
+    raise OSError(code, text) if path is None else OSError(code, text, os.fsdecode(path))

@@ -1,0 +1,85 @@
+"""Messages from a forked child to its parent: JSON lines over a close-on-exec pipe."""
+
+import errno
+import json
+import os
+from typing import NamedTuple
+
+from rootrun import errors
+from rootrun.errors import RootrunError, SandboxError, ScriptError
+
+# Characters, of up to six bytes each in JSON: message and hint stay below PIPE_BUF, beyond which
+# the lines of two processes may interleave (pipe(7)).
+_LONGEST_TEXT = 300
+
+
+class Message(NamedTuple):
+    """One line: what it is about, then values whose number and types depend on that."""
+
+    kind: str
+    values: tuple[str | int | float | None, ...]
+
+
+class MessageReader:
+    """Cuts what arrives on a pipe into messages."""
+
+    __slots__ = ("_fd", "_rest", "is_at_end")
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._rest = b""
+        self.is_at_end = False
+
+    def read(self) -> list[Message]:
+        """Return the messages that are there; blocks if there is nothing at all.
+
+        Sets ``is_at_end`` once no process holds the other end any more.
+        """
+        chunk = os.read(self._fd, 65536)
+        self.is_at_end = not chunk
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        return [_message(line) for line in lines]
+
+
+def send(fd: int, kind: str, *values: str | int | float | None) -> None:
+    """Write one message; a parent that is gone is no error, the kernel ends us soon enough."""
+    line = json.dumps([kind, *values], separators=(",", ":")).encode() + b"\n"
+    try:
+        os.write(fd, line)
+    except OSError as error:
+        if error.errno != errno.EPIPE:
+            raise
+
+
+def send_error(fd: int, error: BaseException, *, stage: str) -> None:
+    """Send what went wrong, so that ``error_from`` can raise it in the parent.
+
+    A ``RootrunError`` travels as it is; an ``OSError`` becomes a ``SandboxError`` about ``stage``.
+    """
+    told = error if isinstance(error, RootrunError) else _told(error, stage)
+    known = next(kind for kind in type(told).__mro__ if kind.__module__ == errors.__name__)
+    hint = None if told.hint is None else told.hint[:_LONGEST_TEXT]
+    send(fd, "error", known.__name__, str(told)[:_LONGEST_TEXT], hint, told.exit_code)
+
+
+def error_from(message: Message) -> RootrunError:
+    """Return the error that ``send_error`` described, in its own class."""
+    name, text, hint, exit_code = message.values
+    hint = None if hint is None else str(hint)
+    kind: type[RootrunError] = getattr(errors, str(name))
+    if kind is ScriptError:
+        return ScriptError(str(text), exit_code=int(exit_code or 0), hint=hint)
+    return kind(str(text), hint=hint)
+
+
+def _told(error: BaseException, stage: str) -> RootrunError:
+    if not isinstance(error, OSError):
+        return SandboxError(f"{stage}: internal error: {type(error).__name__}: {error}")
+    reason = error.strerror or str(error)
+    where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+    return SandboxError(f"{stage}: {where}{reason}")
+
+
+def _message(line: bytes) -> Message:
+    kind, *values = json.loads(line)
+    return Message(kind, tuple(values))
