@@ -49,18 +49,20 @@ _HIDDEN = _Hidden()
 
 
 class LayerStack:
-    """Unpacked layers, bottom first. Closes nothing: it holds no descriptors."""
+    """Unpacked layers, bottom first. Holds no descriptors.
+
+    ``recorded`` are the paths that some layer's record speaks of.
+    """
 
     def __init__(self, layers: Sequence[UnpackedLayer]) -> None:
         self.layers = tuple(layers)
+        self.recorded = frozenset[EntryPath]().union(
+            *(layer.record.entries for layer in self.layers)
+        )
 
     def below(self, position: int) -> "LayerStack":
         """Return the stack of the layers below ``position``."""
         return LayerStack(self.layers[:position])
-
-    def is_recorded(self, path: EntryPath) -> bool:
-        """Say whether some layer's record speaks of ``path``."""
-        return any(path in layer.record.entries for layer in self.layers)
 
     def find(self, path: EntryPath) -> Found | None:
         """Return what is seen at ``path``, None for nothing.
@@ -84,6 +86,12 @@ class LayerStack:
             if _is_cut_off(layer.record, path) or path in layer.record.opaque:
                 break
         return implied
+
+    def hides_below(self, path: EntryPath) -> bool:
+        """Say whether some layer hides what a layer below the stack would have at ``path``."""
+        return any(
+            isinstance(self._ask(position, path), _Hidden) for position in range(len(self.layers))
+        )
 
     def decides(self, position: int, path: EntryPath) -> bool:
         """Say whether no layer above ``position`` has or hides ``path``."""

@@ -94,6 +94,7 @@ class LayerStore:
     def _load(self, entry: Path) -> UnpackedLayer:
         try:
             record = LayerRecord.from_bytes((entry / RECORD).read_bytes())
+            os.utime(entry / RECORD)  # the last use, for pruning
         except OSError as error:
             raise StoreError(
                 f"read the cache: {entry}: {error.strerror}", hint="rootrun cache verify mends it"

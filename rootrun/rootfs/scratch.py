@@ -1,0 +1,105 @@
+"""The scratch tree of a run: where it is, how it goes, and what dead runs left."""
+
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rootrun.errors import StoreError
+from rootrun.layer.removal import remove_tree
+from rootrun.request import Scratch
+
+log = logging.getLogger(__name__)
+
+_PREFIX = "rootrun-"
+_KEPT_PREFIX = "kept-rootrun-"
+_GRACE_S = 60  # a younger tree may be of a run that has not locked it yet
+_OPEN_DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+@contextmanager
+def scratch_directory(scratch: Scratch) -> Iterator[Path]:
+    """Make a directory of mode 0700 for one run, and remove it with all in it at the end.
+
+    It is the caller's alone whatever the umask: setuid files of the image stand
+    below it. With ``keep_on_failure`` a failing run leaves it, renamed, and says
+    where. Leave the context with the ids that made the tree: inside the namespace.
+    """
+    parent = _parent_of(scratch)
+    directory = parent / f"{_PREFIX}{os.urandom(6).hex()}"
+    try:
+        directory.mkdir(mode=0o700)
+        descriptor = os.open(directory, _OPEN_DIRECTORY)
+    except OSError as error:
+        raise StoreError(f"make a scratch directory: {directory}: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield directory
+    except BaseException:
+        if scratch.keep_on_failure:
+            kept = directory.with_name(_KEPT_PREFIX + directory.name.removeprefix(_PREFIX))
+            os.rename(directory, kept)
+            log.warning("kept the scratch tree: %s", kept)
+        raise
+    finally:
+        os.close(descriptor)
+        _remove(directory)
+
+
+def sweep_dead(scratch: Path) -> None:
+    """Remove the scratch trees beside ``scratch`` whose runs are dead.
+
+    A run locks its tree, and the lock goes with it, also when it is killed. What
+    cannot be removed, since another id map made it, stays for a run with that map.
+    """
+    for sibling in _siblings(scratch):
+        try:
+            descriptor = os.open(sibling, _OPEN_DIRECTORY)
+        except OSError:
+            continue
+        try:
+            status = os.fstat(descriptor)
+            if status.st_uid != os.geteuid() or time.time() - status.st_mtime < _GRACE_S:
+                continue
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            log.debug("removing the scratch tree of a dead run: %s", sibling)
+            _remove(sibling)
+        except OSError:
+            continue
+        finally:
+            os.close(descriptor)
+
+
+def _siblings(scratch: Path) -> list[Path]:
+    with os.scandir(scratch.parent) as scan:
+        return [
+            scratch.parent / entry.name
+            for entry in scan
+            if entry.name.startswith(_PREFIX) and entry.name != scratch.name
+        ]
+
+
+def _parent_of(scratch: Scratch) -> Path:
+    if scratch.scratch_parent is not None:
+        return scratch.scratch_parent.absolute()
+    if scratch.cache_directory is None:
+        return Path("/tmp")
+    parent = scratch.cache_directory.absolute() / "scratch"
+    try:
+        parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError:
+        return Path("/tmp")
+    return parent if os.access(parent, os.W_OK | os.X_OK) else Path("/tmp")
+
+
+def _remove(directory: Path) -> None:
+    parent_fd = os.open(directory.parent, _OPEN_DIRECTORY & ~os.O_NOFOLLOW)
+    try:
+        remove_tree(directory.name, directory_fd=parent_fd)
+    except OSError as error:
+        log.warning("remove the scratch tree: %s: %s", directory, error.strerror)
+    finally:
+        os.close(parent_fd)

@@ -1,0 +1,97 @@
+"""From an image's layers to a stack of unpacked ones, through the cache."""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+
+from rootrun.errors import LayerError
+from rootrun.image.digest import hex_of
+from rootrun.image.source import Image, Layer, open_layer
+from rootrun.layer.apply import apply_layer
+from rootrun.layer.entry import EntryPath, EntryType, ancestors
+from rootrun.layer.record import IdRanges, LayerRecord
+from rootrun.layer.stack import LayerStack, UnpackedLayer
+from rootrun.progress import Progress
+from rootrun.rootfs.verification import Verification
+from rootrun.store.layer_store import LayerStore
+
+log = logging.getLogger(__name__)
+
+_Redirects = Mapping[EntryPath, EntryPath]
+
+
+class Unpacker:
+    """Unpacks layers into ``store`` under the id map ``ids``, and verifies what it reads."""
+
+    def __init__(
+        self, store: LayerStore, *, ids: IdRanges, verification: Verification, progress: Progress
+    ) -> None:
+        self._store = store
+        self._ids = ids
+        self._verification = verification
+        self._progress = progress
+
+    def unpack(self, image: Image) -> LayerStack:
+        """Return the stack of ``image``; layers that the cache has are not read.
+
+        Raises DigestMismatchError if a layer's content is not what the image
+        says, and LayerError if it cannot be unpacked.
+        """
+        unpacked: list[UnpackedLayer] = []
+        for layer in _effective(image.layers):
+            plain = self._fetch(layer, {})
+            redirects = _redirects(plain.record, LayerStack(unpacked))
+            unpacked.append(self._fetch(layer, redirects) if redirects else plain)
+        return LayerStack(unpacked)
+
+    def _fetch(self, layer: Layer, redirects: _Redirects) -> UnpackedLayer:
+        def unpack(tree_fd: int) -> LayerRecord:
+            return self._unpack_layer(layer, tree_fd, redirects)
+
+        return self._store.fetch(_key(layer, redirects), unpack)
+
+    def _unpack_layer(self, layer: Layer, tree_fd: int, redirects: _Redirects) -> LayerRecord:
+        name = f"unpacking layer {layer.position} of {layer.count}"
+        with (
+            self._progress.stage(name, layer.blob.size_bytes) as advance,
+            open_layer(layer, advance=advance) as stream,
+        ):
+            try:
+                record = apply_layer(stream, tree_fd=tree_fd, ids=self._ids, redirects=redirects)
+            except LayerError as error:
+                # A damaged blob is told as such, not by what the damage looks like.
+                stream.verify()
+                where = f"unpack layer {layer.position} of {layer.count}"
+                raise type(error)(f"{where}: {error}", hint=error.hint) from error
+            stream.verify()
+        self._verification.note(layer, digest=stream.digest)
+        return record
+
+
+def _effective(layers: tuple[Layer, ...]) -> list[Layer]:
+    """Return the layers without those that the same layer further up covers whole."""
+    last = {layer.diff_id: index for index, layer in enumerate(layers)}
+    return [layer for index, layer in enumerate(layers) if last[layer.diff_id] == index]
+
+
+def _redirects(record: LayerRecord, below: LayerStack) -> _Redirects:
+    """Return where the layer's entries belong below directories that it only implies.
+
+    A layer that has ``lib/x`` and no ``lib/`` means the ``lib`` of the layers
+    below, and that may be a symlink to ``usr/lib``.
+    """
+    redirects: dict[EntryPath, EntryPath] = {}
+    for path in sorted(record.implicit):
+        if not path or any(above in redirects for above in ancestors(path)):
+            continue
+        found = below.find(path)
+        if found is not None and found.entry.type is EntryType.SYMLINK:
+            redirects[path] = below.resolve(path)
+    return redirects
+
+
+def _key(layer: Layer, redirects: _Redirects) -> str:
+    if not redirects:
+        return hex_of(layer.diff_id)
+    text = repr(sorted(redirects.items())).encode("utf-8", "surrogateescape")
+    return f"{hex_of(layer.diff_id)}.{hashlib.sha256(text).hexdigest()[:16]}"

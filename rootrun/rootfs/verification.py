@@ -1,0 +1,44 @@
+"""Which of the base's blobs were verified: now, or in an earlier run on the same files."""
+
+from pathlib import Path
+
+from rootrun.image.digest import Digest
+from rootrun.image.source import Image, Layer
+from rootrun.store.verified import Stamp, VerifiedBlob, VerifiedBlobs, stamp_of
+
+
+class Verification:
+    """The state of an image's blobs; made when the image is opened, before they are read."""
+
+    def __init__(self, image: Image, memory: VerifiedBlobs) -> None:
+        self._memory = memory
+        self._layers = image.layers
+        self._stamps: dict[Path, Stamp] = {}
+        self._known: dict[Path, dict[tuple[int, int], VerifiedBlob]] = {}
+        for path in {layer.blob.path for layer in image.layers}:
+            self._stamps[path] = stamp_of(path)
+            self._known[path] = {
+                (blob.offset, blob.size_bytes): blob for blob in memory.recall(path)
+            }
+
+    def is_verified(self, layer: Layer) -> bool:
+        """Say whether the blob of ``layer`` is known to be what the image says."""
+        known = self._known[layer.blob.path].get((layer.blob.offset, layer.blob.size_bytes))
+        return (
+            known is not None
+            and known.diff_id == layer.diff_id
+            and layer.digest in (None, known.digest)
+        )
+
+    def note(self, layer: Layer, *, digest: Digest) -> None:
+        """Note that the blob of ``layer`` was read: its digest, and its diff_id, are right."""
+        blob = layer.blob
+        self._known[blob.path][blob.offset, blob.size_bytes] = VerifiedBlob(
+            blob.offset, blob.size_bytes, layer.diff_id, digest
+        )
+
+    def remember(self) -> None:
+        """Keep what is known for later runs."""
+        for path, known in self._known.items():
+            if known:
+                self._memory.remember(path, known.values(), read=self._stamps[path])

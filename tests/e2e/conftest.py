@@ -1,0 +1,45 @@
+"""Fixtures of the whole program: a workplace as each kind of caller."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.users import Account
+from tests.support.workplace import Workplace
+
+CALLERS = ("root", "subids", "single")
+
+
+@pytest.fixture
+def workplace(public_path: Path, tester: Account) -> Iterator[Workplace]:
+    """A workplace of an account with subordinate ids."""
+    yield _workplace(public_path / "tester", tester)
+
+
+@pytest.fixture
+def lone_workplace(public_path: Path, lone: Account) -> Iterator[Workplace]:
+    """A workplace of an account with one uid."""
+    yield _workplace(public_path / "lone", lone)
+
+
+@pytest.fixture
+def root_workplace(public_path: Path) -> Iterator[Workplace]:
+    """A workplace of root."""
+    yield _workplace(public_path / "root", None)
+
+
+@pytest.fixture(params=CALLERS)
+def any_workplace(
+    request: pytest.FixtureRequest, public_path: Path, tester: Account, lone: Account
+) -> Iterator[Workplace]:
+    """A workplace of each kind of caller in turn."""
+    account = {"root": None, "subids": tester, "single": lone}[request.param]
+    yield _workplace(public_path / request.param, account)
+
+
+def _workplace(path: Path, account: Account | None) -> Workplace:
+    path.mkdir()
+    place = Workplace(path=path, account=account)
+    place.own(path)
+    return place
