@@ -1,6 +1,5 @@
 """Fixtures of the whole program: a workplace as each kind of caller."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,30 +11,30 @@ CALLERS = ("root", "subids", "single")
 
 
 @pytest.fixture
-def workplace(public_path: Path, tester: Account) -> Iterator[Workplace]:
+def workplace(public_path: Path, tester: Account) -> Workplace:
     """A workplace of an account with subordinate ids."""
-    yield _workplace(public_path / "tester", tester)
+    return _workplace(public_path / "tester", tester)
 
 
 @pytest.fixture
-def lone_workplace(public_path: Path, lone: Account) -> Iterator[Workplace]:
+def lone_workplace(public_path: Path, lone: Account) -> Workplace:
     """A workplace of an account with one uid."""
-    yield _workplace(public_path / "lone", lone)
+    return _workplace(public_path / "lone", lone)
 
 
 @pytest.fixture
-def root_workplace(public_path: Path) -> Iterator[Workplace]:
+def root_workplace(public_path: Path) -> Workplace:
     """A workplace of root."""
-    yield _workplace(public_path / "root", None)
+    return _workplace(public_path / "root", None)
 
 
 @pytest.fixture(params=CALLERS)
 def any_workplace(
     request: pytest.FixtureRequest, public_path: Path, tester: Account, lone: Account
-) -> Iterator[Workplace]:
+) -> Workplace:
     """A workplace of each kind of caller in turn."""
     account = {"root": None, "subids": tester, "single": lone}[request.param]
-    yield _workplace(public_path / request.param, account)
+    return _workplace(public_path / request.param, account)
 
 
 def _workplace(path: Path, account: Account | None) -> Workplace:

@@ -16,11 +16,11 @@ from tests.support.require import require
 from tests.support.tarball import directory, file, symlink, tarball
 from tests.support.users import Account
 
-_APPLETS = (
-    "sh cat chmod chown cp cut dd df echo env find grep head hostname id ifconfig kill ln ls mkdir"
-    " mkfifo mknod mktemp mount mv ping printf ps pwd readlink rm rmdir sed setsid sleep sort stat"
-    " su sync tar tee test touch tr true false umask uname wc whoami"
-).split()
+_APPLETS = """
+sh cat chmod chown cp cut dd df echo env find grep head hostname id ifconfig kill ln ls mkdir
+mkfifo mknod mktemp mount mv ping printf ps pwd readlink rm rmdir sed setsid sleep sort stat
+su sync tar tee test touch tr true false umask uname wc whoami
+"""
 PASSWD = b"root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:app:/home/app:/bin/sh\n"
 GROUP = b"root:x:0:\napp:x:1000:\nextra:x:2000:app\n"
 
@@ -64,7 +64,7 @@ class Workplace:
         output: str = "out.tar",
         env: Mapping[str, str] | None = None,
     ) -> Path:
-        """Run ``script`` on ``base`` (the busybox where None), which must work; return the output."""
+        """Run ``script`` on ``base`` (None: the busybox), which must work, and return the output."""
         if base is None:
             base = self.path / "base.tar"
             if not base.exists():
@@ -80,7 +80,7 @@ def busybox_layer(*more: tarfile.TarInfo | bytes) -> bytes:
     busybox = shutil.which("busybox")
     require(busybox is not None, "busybox is not installed")
     binary = Path(busybox or "").read_bytes()
-    applets = [symlink(f"bin/{name}", "busybox") for name in sorted(_APPLETS)]
+    applets = [symlink(f"bin/{name}", "busybox") for name in sorted(_APPLETS.split())]
     return tarball(
         directory("bin"),
         file("bin/busybox", binary, mode=0o755),
