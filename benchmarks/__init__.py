@@ -1,0 +1,1 @@
+"""Measurements: rootrun beside the floor, in one run, as ratios."""
