@@ -3,13 +3,13 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.program import remove_installation
-from tests.support.require import require
+from tests.support.require import MUST_WORK, require
 from tests.support.users import Account, sweep_dead_sessions, temporary_account
 
 
@@ -42,6 +42,17 @@ def public_path() -> Iterator[Path]:
         yield path
     finally:
         shutil.rmtree(path)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn every skip into a failure where all must work: marks and importorskip as well."""
+    report = yield
+    if MUST_WORK and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[-1] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"ROOTRUN_MUST_WORK=1, but: {reason}"
+    return report
 
 
 def pytest_sessionfinish() -> None:

@@ -1,0 +1,54 @@
+# Everything that is done to this checkout. `make` alone says what there is.
+
+BIN := build/venv/bin
+STAMP := build/venv/.made
+PYTEST_ARGS ?=
+
+# Peers of Debian that the tests run rootrun against, and shells that load its completions.
+PEERS := acl attr buildah busybox-static docker-registry fish groff-base libcap2-bin man-db \
+	mmdebstrap podman skopeo strace uidmap umoci xz-utils zsh zstd
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test check peers bench clean
+
+help:
+	@echo 'make demo    make the environment and a small base image, run a script in it, show the layer'
+	@echo 'make test    make the environment and run the tests; PYTEST_ARGS="-k name" runs some'
+	@echo 'make check   format, lint and types, then the tests'
+	@echo 'make env     make the environment build/venv alone'
+	@echo 'make peers   install the programs that the tests compare with (Debian, as root)'
+	@echo 'make bench   measure rootrun beside its peers'
+	@echo 'make clean   remove build/'
+
+env: $(STAMP)
+
+$(STAMP): pyproject.toml .ci/environment
+	@.ci/environment
+	@touch $@
+
+demo: env build/base.tar
+	$(BIN)/rootrun --from build/base.tar --script examples/setup.sh -o build/demo.tar
+	@echo
+	@echo 'The new layer of build/demo.tar:'
+	@$(BIN)/python examples/show_layer.py build/demo.tar
+
+build/base.tar: examples/make_base.py $(STAMP)
+	$(BIN)/python examples/make_base.py $@
+
+test: env
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: env
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+peers:
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(PEERS)
+
+bench: env
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf build
