@@ -64,7 +64,7 @@ class Workplace:
         output: str = "out.tar",
         env: Mapping[str, str] | None = None,
     ) -> Path:
-        """Run ``script`` on ``base`` (None: the busybox), which must work, and return the output."""
+        """Run ``script`` on ``base`` (None: a busybox), which must work; return the output."""
         if base is None:
             base = self.path / "base.tar"
             if not base.exists():
