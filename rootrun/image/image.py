@@ -29,8 +29,8 @@ class Layer:
 
     @property
     def where(self) -> str:
-        """The layer in a message: its file and its place."""
-        return f"{self.blob.path}: layer {self.position} of {self.count}"
+        """The layer in a message."""
+        return f"layer {self.position} of {self.count}"
 
     @property
     def stored_key(self) -> str:
@@ -76,7 +76,7 @@ def pair_layers(
 def _layer(
     blob: Blob, *, diff_id: Digest, descriptor: Descriptor | None, position: int, count: int
 ) -> Layer:
-    where = f"{blob.path}: layer {position} of {count}"
+    where = f"layer {position} of {count}"
     if descriptor and descriptor.size_bytes != blob.size_bytes:
         raise DigestMismatchError(
             f"read image: {where}: size: want {descriptor.size_bytes}, got {blob.size_bytes}"
