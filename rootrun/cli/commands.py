@@ -66,11 +66,14 @@ Example:
 CACHE = Command(
     "cache",
     ("usage: rootrun cache list | verify | prune [OPTION ...]",),
-    (Group("General", (options.CACHE_DIRECTORY, options.JSON, *_TALK)),),
+    (
+        Group("Prune", (options.UNUSED_FOR,)),
+        Group("General", (options.CACHE_DIRECTORY, options.JSON, *_TALK)),
+    ),
     epilog="""
 list    show the unpacked layers, their sizes and their last use
-verify  compare each with its record, and remove what differs
-prune   remove every layer that no run is using""",
+verify  compare each with its record, and remove what differs; status 1 if any did
+prune   remove them""",
     positional=Option(
         ("action",),
         "what to do",

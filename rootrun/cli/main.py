@@ -66,9 +66,9 @@ def _dispatch(argv: Sequence[str]) -> int:
     command = SUBCOMMANDS.get(argv[0] if argv else "", MAIN)
     rest = argv[1:] if command.name else argv
     before, _ = split_command(rest)
-    if not argv or "-h" in before or "--help" in before:
+    if "-h" in before or "--help" in before:
         print(help_text(command), end="", flush=True)
-        return 0 if argv else EXIT_ROOTRUN_FAILED
+        return 0
     if not command.name and ("-V" in before or "--version" in before):
         print(f"rootrun {__version__}", flush=True)
         return 0

@@ -28,6 +28,9 @@ CACHE_DIRECTORY = Option(
 )
 NO_CACHE = switch("--no-cache", text="use and leave no cache")
 SCRATCH_PARENT = Option(("--tmpdir",), "where to work [TMPDIR]", "DIR", values.parse_path)
+UNUSED_FOR = Option(
+    ("--unused-for",), "only what no run used for 30d, 12h", "DURATION", values.parse_duration
+)
 JSON = switch("--json", text="one JSON object to stdout")
 
 PROGRESS = choice(

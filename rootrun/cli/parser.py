@@ -66,6 +66,7 @@ class Options(argparse.Namespace):
     export_to: str | None
     action: str
     shell: str
+    unused_for: float | None
     command: tuple[str, ...]  # what stood behind --
 
 
@@ -74,6 +75,9 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError; argparse would print the usage and exit with 2."""
+        unknown = message.removeprefix("unrecognized arguments: ")
+        if unknown != message:
+            message = f"{unknown}: no such option or command"
         raise UsageError(message.removeprefix("argument "), hint=_SEE_HELP)
 
 

@@ -1,0 +1,69 @@
+"""``rootrun cache``: list, verify and prune the unpacked layers."""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from rootrun.cli.parser import Options
+from rootrun.cli.places import cache_directory
+from rootrun.cli.progress import size
+from rootrun.cli.report import compact
+from rootrun.errors import UsageError
+from rootrun.store.maintenance import CachedLayer, list_entries, prune_entries, verify_entries
+
+EXIT_DAMAGED = 1
+
+
+def run_cache(options: Options) -> int:
+    """Do what ``options.action`` says; the status is 1 if verifying found damage."""
+    directory = cache_directory(options.cache_dir)
+    if directory is None:
+        raise UsageError("cache: no home directory to keep one in", hint="name it by --cache-dir")
+    entries = _entries(options, directory)
+    if options.json:
+        print(compact({"layers": [_to_json(entry) for entry in entries]}), flush=True)
+    else:
+        _print_table(entries)
+    is_damaged = options.action == "verify" and any(entry.problem for entry in entries)
+    return EXIT_DAMAGED if is_damaged else 0
+
+
+def _entries(options: Options, directory: Path) -> list[CachedLayer]:
+    if options.action == "list":
+        return list_entries(directory)
+    if not directory.is_dir():
+        return []
+    # The trees belong to ids that only the namespaces have in which they were made.
+    from rootrun.sandbox.idmap_choice import choose_id_map
+    from rootrun.sandbox.userns import enter_namespaces
+
+    enter_namespaces(choose_id_map("auto"))
+    if options.action == "verify":
+        return list(verify_entries(directory))
+    return prune_entries(directory, unused_for_s=options.unused_for or 0)
+
+
+def _print_table(entries: Iterable[CachedLayer]) -> None:
+    total_bytes = 0
+    lines = [f"{'SIZE':>10} {'ENTRIES':>8}  {'LAST USED':16}  {'LAYER':19}  IDS"]
+    for entry in entries:
+        total_bytes += entry.size_bytes
+        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.last_used_s))
+        problem = f"  {entry.problem}" if entry.problem else ""
+        lines.append(
+            f"{size(entry.size_bytes):>10} {entry.entry_count:>8}  {used}"
+            f"  sha256:{entry.key[:12]}  {entry.id_map}{problem}"
+        )
+    print("\n".join([*lines, f"{size(total_bytes):>10} in all"]), flush=True)
+
+
+def _to_json(entry: CachedLayer) -> dict[str, object]:
+    return {
+        "diffId": f"sha256:{entry.key}",
+        "idMap": entry.id_map,
+        "sizeBytes": entry.size_bytes,
+        "entries": entry.entry_count,
+        "lastUsed": int(entry.last_used_s),
+        "trusted": entry.is_trusted,
+        "problem": entry.problem,
+    }
