@@ -7,17 +7,18 @@ import stat
 from rootrun.errors import SandboxError
 
 
-def open_beneath(root_fd: int, path: str) -> int:
+def open_beneath(root_fd: int, path: str, *, purpose: str = "mount") -> int:
     """Return an O_PATH descriptor of ``path`` below ``root_fd``; each component must be ordinary.
 
     No symlink is followed, neither at the end nor on the way (what CVE-2019-19921, CVE-2025-31133
     and their kin in runc lacked), and ``..`` is refused. Mounts are crossed: they are ours. Raises
-    ``FileNotFoundError``, or ``SandboxError`` for what is no ordinary path.
+    ``FileNotFoundError``, or ``SandboxError`` for what is no ordinary path; ``purpose`` is the verb
+    of its message.
     """
     fd = os.dup(root_fd)
     try:
         for component in _components(path):
-            below = _open_component(fd, component, path)
+            below = _open_component(fd, component, f"{purpose} {path}")
             os.close(fd)
             fd = below
     except BaseException:
@@ -44,19 +45,21 @@ def _components(path: str) -> list[str]:
     return [component for component in path.split("/") if component not in {"", "."}]
 
 
-def _open_component(directory_fd: int, component: str, path: str) -> int:
+def _open_component(directory_fd: int, component: str, what: str) -> int:
     if component == "..":
-        raise SandboxError(f"mount {path}: {path}: leaves the rootfs")
+        raise SandboxError(f"{what}: {component}: leaves the rootfs")
     flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         fd = os.open(component, flags, dir_fd=directory_fd)
     except OSError as error:
         if error.errno == errno.ENOENT:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), component) from error
         if error.errno == errno.ENOTDIR:
-            raise SandboxError(f"mount {path}: {path}: its parent is no directory") from error
+            raise SandboxError(
+                f"{what}: {component}: its parent is no directory in the image"
+            ) from error
         raise
     if stat.S_ISLNK(os.fstat(fd).st_mode):
         os.close(fd)
-        raise SandboxError(f"mount {path}: {component}: is a symlink in the image")
+        raise SandboxError(f"{what}: {component}: is a symlink in the image")
     return fd

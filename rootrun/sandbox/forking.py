@@ -8,15 +8,11 @@ from contextlib import contextmanager
 from rootrun.sandbox import syscalls
 
 EXIT_CHILD_FAILED = 1
-# Those that cli/ catches; Python itself ignores the two last ones, programs expect the default.
-_RESET = (
-    signal.SIGHUP,
-    signal.SIGINT,
-    signal.SIGQUIT,
-    signal.SIGTERM,
-    signal.SIGPIPE,
-    signal.SIGXFSZ,
-)
+FORWARDED_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+"""What asks rootrun to stop: cli/ catches them, and the script gets them too."""
+
+# Python itself ignores the two last ones; programs expect the default.
+_RESET = (*FORWARDED_SIGNALS, signal.SIGPIPE, signal.SIGXFSZ)
 
 
 @contextmanager

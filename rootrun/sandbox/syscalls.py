@@ -25,6 +25,7 @@ MS_NODEV = 4
 MS_NOEXEC = 8
 MS_REMOUNT = 32
 MS_BIND = 4096
+MS_MOVE = 8192
 MS_REC = 16384
 MS_PRIVATE = 1 << 18
 
@@ -153,6 +154,12 @@ def forbid_inspection() -> None:
     /proc alike (PR_SET_DUMPABLE(2const)). Children inherit it until they execute a program.
     """
     prctl.set_dumpable(False)
+
+
+def hide_command_line(title: str) -> None:
+    """Show ``title`` in place of this process's arguments, which everybody can read in /proc."""
+    prctl.set_name(title)
+    prctl.set_proctitle(title)
 
 
 def has_no_new_privs() -> bool:

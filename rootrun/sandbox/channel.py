@@ -1,0 +1,58 @@
+"""The two pipes between the main process and those of a container."""
+
+import fcntl
+import os
+from typing import NamedTuple
+
+from rootrun.sandbox import syscalls
+
+_GO = b"g"
+_FIRST_FREE = 3  # after stdin, stdout and stderr
+
+
+class InnerChannel(NamedTuple):
+    """The ends that monitor and init hold: messages go out, permission to go on comes in."""
+
+    status: int
+    go: int
+
+    def wait_for_go(self) -> None:
+        """Block until the main process says so; end at once if it is gone."""
+        if not os.read(self.go, 1):
+            os._exit(1)
+
+    def keep_only_this(self) -> "InnerChannel":
+        """Close all other descriptors above stderr, whoever opened them."""
+        # In two steps, as either may be where the other is to go.
+        high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE + 2) for fd in self]
+        kept = InnerChannel(_FIRST_FREE, _FIRST_FREE + 1)
+        for old, new in zip(high, kept, strict=True):
+            os.dup2(old, new, inheritable=False)
+        syscalls.close_descriptors_from(_FIRST_FREE + 2)
+        return kept
+
+
+class OuterChannel(NamedTuple):
+    """The ends that the main process holds."""
+
+    status: int
+    go: int
+
+    def let_go(self) -> None:
+        """Let init go on; one that is dead by now is noticed elsewhere."""
+        try:
+            os.write(self.go, _GO)
+        except BrokenPipeError:
+            return
+
+    def close(self) -> None:
+        """Close both ends."""
+        for fd in self:
+            os.close(fd)
+
+
+def open_channel() -> tuple[OuterChannel, InnerChannel]:
+    """Make both pipes; each side closes the ends of the other."""
+    status_reader, status_writer = os.pipe()
+    go_reader, go_writer = os.pipe()
+    return OuterChannel(status_reader, go_writer), InnerChannel(status_writer, go_reader)

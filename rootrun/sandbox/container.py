@@ -1,0 +1,69 @@
+"""Running a container and supervising it, from the main process."""
+
+import logging
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rootrun.errors import Interrupted, ScriptTimeoutError
+from rootrun.sandbox.child import ChildTask
+from rootrun.sandbox.forking import signals_blocked
+from rootrun.sandbox.mounts import MountPlan, mount_plan
+from rootrun.sandbox.running import RunningContainer
+from rootrun.sandbox.spec import ContainerSpec, Outcome
+
+log = logging.getLogger(__name__)
+
+GRACE_AFTER_TIMEOUT_S = 2.0
+GRACE_AFTER_SIGNAL_S = 5.0
+
+
+def run_container(spec: ContainerSpec, *, alongside: Sequence[ChildTask] = ()) -> Outcome:
+    """Run the steps of ``spec`` and return how they ended; afterwards no process of them exists.
+
+    Call it in the namespaces of ``enter_namespaces``. A status other than 0 is no error here. If a
+    task ``alongside`` fails first, the container is killed and the task's error raised. Raises
+    ``ScriptTimeoutError``, ``CommandNotFoundError``, ``CommandNotExecutableError``, and
+    ``SandboxError`` for what the kernel or the image refuses or if init or its monitor is killed.
+    ``Interrupted`` is passed on to the steps as its signal, which then have 5 s; a second one
+    leaves them none.
+    """
+    plan = mount_plan(spec)
+    if log.isEnabledFor(logging.DEBUG):
+        for operation in plan:
+            log.debug("%s", operation.describe())
+    with _started(spec, plan) as container:
+        try:
+            return _wait(container, spec, alongside)
+        except Interrupted as stop:
+            log.debug("signal %d: passed on to the script", stop.signal_number)
+            container.stop(stop.signal_number, grace_s=GRACE_AFTER_SIGNAL_S)
+            raise
+
+
+@contextmanager
+def _started(spec: ContainerSpec, plan: MountPlan) -> Iterator[RunningContainer]:
+    container = RunningContainer()
+    try:
+        with signals_blocked():
+            container.start(spec, plan)
+        yield container
+    finally:
+        with signals_blocked():
+            container.destroy()
+
+
+def _wait(
+    container: RunningContainer, spec: ContainerSpec, alongside: Sequence[ChildTask]
+) -> Outcome:
+    started_s = time.monotonic()
+    deadline_s = None if spec.timeout_s is None else started_s + spec.timeout_s
+    if not container.wait(deadline_s, alongside):
+        processes = container.describe_processes()
+        container.stop(signal.SIGTERM, grace_s=GRACE_AFTER_TIMEOUT_S)
+        raise ScriptTimeoutError(
+            f"run {spec.steps[container.current_step].name}: "
+            f"longer than the timeout of {spec.timeout_s:g} s: still running: {processes}"
+        )
+    return container.outcome(wall_s=time.monotonic() - started_s)

@@ -1,0 +1,137 @@
+"""Becoming the script: the last steps of a process inside the container before execve(2)."""
+
+import errno
+import os
+import signal
+from typing import NoReturn
+
+from rootrun.errors import (
+    CommandNotExecutableError,
+    CommandNotFoundError,
+    RootrunError,
+    SandboxError,
+)
+from rootrun.sandbox.accounts import Identity, resolve_user
+from rootrun.sandbox.mounts import script_path
+from rootrun.sandbox.spec import CommandStep, ContainerSpec, ScriptStep
+
+SHELL = "/bin/sh"
+
+_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_ELF_MAGIC = b"\x7fELF"
+_LONGEST_SHEBANG = 256  # bytes the kernel reads (execve(2))
+_MISSING = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
+_NO_SHELL_HINT = (
+    "bring a static shell along with --bind or --copy, or name an interpreter that the image has "
+    "in the first line of the script"
+)
+
+
+def execute_step(spec: ContainerSpec, index: int) -> NoReturn:
+    """Turn this process, a child of the container's init, into the step; raise why it cannot be."""
+    os.setsid()  # no controlling terminal, and a process group that signals can be sent to
+    _change_directory(spec.working_directory)
+    _become(resolve_user(spec.user), can_set_groups=spec.id_map.can_set_groups)
+    environment = {os.fsencode(k): os.fsencode(v) for k, v in spec.environment.items()}
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    step = spec.steps[index]
+    if isinstance(step, ScriptStep):
+        _execute_script(step, script_path(index), environment)
+    _execute_command(step, environment)
+
+
+def _change_directory(path: str) -> None:
+    try:
+        os.chdir(path)
+    except OSError as error:
+        raise SandboxError(f"working directory: {path}: {error.strerror}") from error
+    # One that names a descriptor of ours could lead out of the root (CVE-2024-21626 in runc).
+    if not os.getcwd().startswith("/"):
+        raise SandboxError(f"working directory: {path}: is outside of the image")
+
+
+def _become(identity: Identity, *, can_set_groups: bool) -> None:
+    try:
+        if can_set_groups:
+            os.setgroups(identity.groups)
+        os.setresgid(identity.gid, identity.gid, identity.gid)
+        os.setresuid(identity.uid, identity.uid, identity.uid)
+    except OSError as error:
+        raise RootrunError(
+            f"user {identity.uid}:{identity.gid}: {error.strerror}",
+            hint="the id map has no such id; --idmap subids has more of them",
+        ) from error
+
+
+def _execute_script(step: ScriptStep, path: str, environment: dict[bytes, bytes]) -> NoReturn:
+    if step.content.startswith((b"#!", _ELF_MAGIC)):
+        argv, interpreter = [path], _shebang(step.content)
+    else:
+        argv, interpreter = [SHELL, "-e", path], SHELL
+    try:
+        os.execve(argv[0], argv, environment)
+    except OSError as error:
+        raise _script_error(step, interpreter, error) from error
+
+
+def _script_error(step: ScriptStep, interpreter: str | None, error: OSError) -> RootrunError:
+    if interpreter is None:
+        return CommandNotExecutableError(f"run {step.name}: {error.strerror}")
+    what = f"run {step.name}: {interpreter if interpreter.isprintable() else repr(interpreter)}"
+    if error.errno not in _MISSING:
+        return CommandNotExecutableError(f"{what}: {error.strerror}")
+    if os.path.exists(interpreter):
+        missing = _interpreter_of(interpreter) or "its own interpreter"
+        return CommandNotFoundError(f"{what}: needs {missing}, which is not in the image")
+    if interpreter.endswith("\r"):
+        hint = "the first line of the script ends as lines do in Windows (CR LF)"
+    else:
+        hint = _NO_SHELL_HINT
+    return CommandNotFoundError(f"{what}: not found in the image", hint=hint)
+
+
+def _execute_command(step: CommandStep, environment: dict[bytes, bytes]) -> NoReturn:
+    failure: OSError | None = None
+    for path in _candidates(step.name, environment):
+        try:
+            os.execve(path, step.argv, environment)
+        except OSError as error:
+            if error.errno in _MISSING and not os.path.exists(path):
+                continue
+            failure = failure or OSError(error.errno, error.strerror, path)
+    if failure is None:
+        raise CommandNotFoundError(f"run {step.name}: not found in the image")
+    raise _command_error(step, failure) from failure
+
+
+def _command_error(step: CommandStep, error: OSError) -> RootrunError:
+    path = os.fsdecode(error.filename)
+    if error.errno not in _MISSING:
+        return CommandNotExecutableError(f"run {step.name}: {path}: {error.strerror}")
+    missing = _interpreter_of(path) or "its interpreter"
+    return CommandNotFoundError(
+        f"run {step.name}: {path}: needs {missing}, which is not in the image"
+    )
+
+
+def _candidates(name: str, environment: dict[bytes, bytes]) -> list[str]:
+    if "/" in name:
+        return [name]
+    path = os.fsdecode(environment.get(b"PATH", _DEFAULT_PATH.encode()))
+    return [os.path.join(directory or ".", name) for directory in path.split(":")]
+
+
+def _interpreter_of(path: str) -> str | None:
+    try:
+        with open(path, "rb") as file:
+            return _shebang(file.read(_LONGEST_SHEBANG)) or "a loader"
+    except OSError:
+        return None
+
+
+def _shebang(content: bytes) -> str | None:
+    if not content.startswith(b"#!"):
+        return None
+    # Only blanks and tabs separate words: a CR is a part of the name, for the kernel.
+    line = content[2:_LONGEST_SHEBANG].partition(b"\n")[0].replace(b"\t", b" ").strip(b" ")
+    return os.fsdecode(line.partition(b" ")[0])

@@ -1,0 +1,176 @@
+"""Pid 1 of a container: furnishes the rootfs, makes it the root, runs the steps, reaps.
+
+It has no program of its own: it is a fork of the main process, and its memory, environment and
+descriptors are closed to the container (non-dumpable, from outside of its user namespace). After
+the root switch the standard library is gone, so that everything is imported by then.
+"""
+
+import errno
+import os
+import signal
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from rootrun.sandbox import mount_api, network, syscalls
+from rootrun.sandbox.channel import InnerChannel
+from rootrun.sandbox.execution import execute_step
+from rootrun.sandbox.forking import FORWARDED_SIGNALS
+from rootrun.sandbox.mounts import MountPlan
+from rootrun.sandbox.spec import ContainerSpec
+from rootrun.sandbox.wire import send, send_error
+
+_AWAITED = {signal.SIGCHLD, *FORWARDED_SIGNALS}
+_EXIT_STEP_NOT_STARTED = 127
+
+
+class _Usage:
+    """What the reaped processes used."""
+
+    __slots__ = ("cpu_s", "max_rss_kib")
+
+    def __init__(self) -> None:
+        self.cpu_s = 0.0
+        self.max_rss_kib = 0
+
+
+class _Stage(NamedTuple):
+    name: str
+    run: Callable[[], None]
+
+
+def run_init(spec: ContainerSpec, plan: MountPlan, channel: InnerChannel) -> None:
+    """Run the container to its end; the kernel then kills whatever is left in it.
+
+    Runs in a child that ``fork_child`` made in the new namespaces. Failures go over the channel.
+    """
+    # The main process has a hold on us by now, or never will: PDEATHSIG is set.
+    send(channel.status, "ready")
+    channel.wait_for_go()
+    os.umask(0o022)
+    syscalls.hide_command_line("rootrun-init")
+    for stage in _stages(spec, plan, channel):
+        try:
+            stage.run()
+        except BaseException as error:
+            send_error(channel.status, error, stage=stage.name)
+            raise
+
+
+def _stages(spec: ContainerSpec, plan: MountPlan, channel: InnerChannel) -> tuple[_Stage, ...]:
+    return (
+        _Stage("mount", lambda: _switch_root(spec, plan, channel)),
+        _Stage("set hostname", lambda: syscalls.set_hostname(spec.hostname)),
+        _Stage("set up network", lambda: _set_up_network(spec)),
+        _Stage("run", lambda: _run_steps(spec, channel)),
+    )
+
+
+def _switch_root(spec: ContainerSpec, plan: MountPlan, channel: InnerChannel) -> None:
+    root_fd = mount_api.copy_tree(spec.root)
+    target_fd = os.open(spec.root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    mount_api.attach(root_fd, target_fd)  # pivot_root(2) wants a mount of this namespace
+    os.close(target_fd)
+    for operation in plan:
+        note = operation.execute(root_fd)
+        if note:
+            send(channel.status, "note", note)
+    os.fchdir(root_fd)
+    os.close(root_fd)
+    _pivot()
+    os.chdir("/")
+
+
+def _pivot() -> None:
+    try:
+        syscalls.pivot_root(".", ".")
+    except OSError as error:
+        # EINVAL: the root is the initial ramfs, which cannot be moved. Cover it instead.
+        if error.errno != errno.EINVAL:
+            raise
+        syscalls.mount(".", "/", None, syscalls.MS_MOVE)
+        os.chroot(".")
+    else:
+        syscalls.umount2(".", syscalls.MNT_DETACH)
+
+
+def _set_up_network(spec: ContainerSpec) -> None:
+    if not spec.has_host_network:
+        network.bring_loopback_up()
+
+
+def _run_steps(spec: ContainerSpec, channel: InnerChannel) -> None:
+    _reset_ignored_signals()
+    usage = _Usage()
+    for index in range(len(spec.steps)):
+        if index:
+            _kill_leftovers(usage)
+        send(channel.status, "step", index)
+        status = _run_step(spec, index, channel=channel, usage=usage)
+        if status != 0 or index == len(spec.steps) - 1:
+            send(channel.status, "ended", index, status, usage.cpu_s, usage.max_rss_kib)
+            return
+
+
+def _reset_ignored_signals() -> None:
+    # What the caller ignores (nohup(1)) would stay ignored in the script: execve(2) keeps it.
+    for number in signal.valid_signals():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _run_step(spec: ContainerSpec, index: int, *, channel: InnerChannel, usage: _Usage) -> int:
+    pid = os.fork()
+    if pid == 0:
+        try:
+            execute_step(spec, index)
+        except BaseException as error:
+            send_error(channel.status, error, stage=f"run {spec.steps[index].name}")
+        finally:
+            os._exit(_EXIT_STEP_NOT_STARTED)
+    return _reap_until(pid, usage)
+
+
+def _reap_until(step: int, usage: _Usage) -> int:
+    """Return the exit code of the child ``step``, or -N for signal N; reap all that end before."""
+    while True:
+        for pid, status in _reap_ended(usage).items():
+            if pid == step:
+                return status
+        received = signal.sigwaitinfo(_AWAITED)
+        # Sender 0 is outside of this pid namespace. The script's own signals to pid 1 are ignored.
+        if received.si_signo in FORWARDED_SIGNALS and received.si_pid == 0:
+            _signal_step(step, received.si_signo)
+
+
+def _reap_ended(usage: _Usage) -> Mapping[int, int]:
+    ended: dict[int, int] = {}
+    while True:
+        try:
+            pid, status, used = os.wait4(-1, os.WNOHANG)
+        except ChildProcessError:
+            return ended
+        if pid == 0:
+            return ended
+        ended[pid] = os.waitstatus_to_exitcode(status)
+        usage.cpu_s += used.ru_utime + used.ru_stime
+        usage.max_rss_kib = max(usage.max_rss_kib, used.ru_maxrss)
+
+
+def _signal_step(step: int, number: int) -> None:
+    try:
+        os.killpg(step, number)
+    except ProcessLookupError:
+        os.kill(step, number)  # it has not made its process group yet
+
+
+def _kill_leftovers(usage: _Usage) -> None:
+    try:
+        os.kill(-1, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    while True:
+        try:
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        _reap_ended(usage)

@@ -1,0 +1,65 @@
+"""The monitor: between the main process and the container's init, in neither's way.
+
+It exists because unshare(CLONE_NEWPID) counts for all later children of a process: the main process
+has others. It holds the namespaces until init is reaped, and with init everything in them.
+"""
+
+import os
+import resource
+import signal
+
+from rootrun.sandbox import syscalls
+from rootrun.sandbox.channel import InnerChannel
+from rootrun.sandbox.forking import FORWARDED_SIGNALS, fork_child
+from rootrun.sandbox.init import run_init
+from rootrun.sandbox.mounts import MountPlan
+from rootrun.sandbox.spec import ContainerSpec
+from rootrun.sandbox.wire import send, send_error
+
+_NAMESPACES = (
+    syscalls.CLONE_NEWPID
+    | syscalls.CLONE_NEWIPC
+    | syscalls.CLONE_NEWUTS
+    | syscalls.CLONE_NEWCGROUP
+    | syscalls.CLONE_NEWNS
+)
+
+
+def run_monitor(spec: ContainerSpec, plan: MountPlan, outer_channel: InnerChannel) -> None:
+    """Make the namespaces, start init, pass signals on to it and wait for its end.
+
+    Runs in a child that ``fork_child`` made. Failures go over the channel.
+    """
+    channel = outer_channel.keep_only_this()
+    try:
+        _leave_caller_behind()
+        syscalls.unshare(_NAMESPACES | (0 if spec.has_host_network else syscalls.CLONE_NEWNET))
+        init = fork_child(lambda: run_init(spec, plan, channel))
+        send(channel.status, "init", init)
+        _watch(init, channel)
+    except BaseException as error:
+        send_error(channel.status, error, stage="create container")
+        raise
+
+
+def _leave_caller_behind() -> None:
+    os.setsid()
+    null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    os.dup2(null, 0)
+    os.dup2(2, 1)  # stdout is for the image id, or the image
+    os.close(null)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    syscalls.join_new_session_keyring()
+
+
+def _watch(init: int, channel: InnerChannel) -> None:
+    awaited = {signal.SIGCHLD, *FORWARDED_SIGNALS}
+    while True:
+        number = signal.sigwaitinfo(awaited).si_signo
+        if number != signal.SIGCHLD:
+            os.kill(init, number)
+            continue
+        pid, status = os.waitpid(init, os.WNOHANG)
+        if pid == init:
+            send(channel.status, "init-ended", os.waitstatus_to_exitcode(status))
+            return

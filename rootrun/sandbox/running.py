@@ -1,0 +1,193 @@
+"""A container as the main process sees it: two pids, a channel, and what came over it."""
+
+import logging
+import os
+import select
+import signal
+import time
+from collections.abc import Sequence
+
+from rootrun.errors import RootrunError, SandboxError
+from rootrun.sandbox.channel import OuterChannel, open_channel
+from rootrun.sandbox.child import ChildTask
+from rootrun.sandbox.forking import fork_child
+from rootrun.sandbox.monitor import run_monitor
+from rootrun.sandbox.mounts import MountPlan
+from rootrun.sandbox.spec import ContainerSpec, Outcome
+from rootrun.sandbox.wire import Message, MessageReader, error_from
+
+log = logging.getLogger(__name__)
+
+_SHOWN_PROCESSES = 5
+_SHOWN_COMMAND = 60  # characters of each
+
+
+class RunningContainer:
+    """Starts the monitor, reads what it and init report, and ends both."""
+
+    __slots__ = (
+        "_channel",
+        "_ended",
+        "_error",
+        "_init_exit_code",
+        "_init_fd",
+        "_init_pid",
+        "_monitor",
+        "_reader",
+        "current_step",
+    )
+
+    def __init__(self) -> None:
+        self._channel: OuterChannel | None = None
+        self._monitor: int | None = None  # pid, until it is reaped
+        self._init_pid = 0
+        self._init_fd: int | None = None  # pidfd
+        self._init_exit_code: int | None = None
+        self._ended: Message | None = None
+        self._error: RootrunError | None = None
+        self.current_step = 0
+
+    def start(self, spec: ContainerSpec, plan: MountPlan) -> None:
+        """Fork the monitor. Call it with signals blocked, and ``destroy`` in any case."""
+        self._channel, inner = open_channel()
+        self._reader = MessageReader(self._channel.status)
+        self._monitor = fork_child(lambda: run_monitor(spec, plan, inner))
+        for fd in inner:
+            os.close(fd)
+
+    def wait(self, deadline_s: float | None, alongside: Sequence[ChildTask] = ()) -> bool:
+        """Return True once all is over, False if ``deadline_s`` (monotonic) came first.
+
+        Raises the error of a task ``alongside`` as soon as it has failed.
+        """
+        assert self._channel is not None
+        tasks = {task.fileno(): task for task in alongside}
+        poller = select.poll()
+        for fd in (self._channel.status, *tasks):
+            poller.register(fd, select.POLLIN)
+        while not self._reader.is_at_end:
+            events = poller.poll(_milliseconds_until(deadline_s))
+            if not events:
+                return False
+            for fd, _ in events:
+                if fd in tasks:
+                    poller.unregister(fd)
+                    tasks[fd].wait()
+                else:
+                    self._take_messages()
+        return True
+
+    def stop(self, number: int, *, grace_s: float) -> None:
+        """Pass signal ``number`` on to the step and wait for the end, ``grace_s`` at most."""
+        if self._monitor is not None:
+            os.kill(self._monitor, number)
+            self.wait(time.monotonic() + grace_s)
+
+    def destroy(self) -> None:
+        """Kill what still runs and return when no process of the container is left."""
+        if self._init_fd is not None:
+            self._kill_init(self._init_fd)
+        elif self._monitor is not None:
+            os.kill(self._monitor, signal.SIGKILL)  # init, if any, waits for us in vain and ends
+        self._reap_monitor()
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
+    def outcome(self, *, wall_s: float) -> Outcome:
+        """Return how it ended, once it has; raise what went wrong."""
+        self._reap_monitor()
+        if self._error is not None:
+            raise self._error
+        if self._init_exit_code is None:
+            raise SandboxError("run container: its monitor process: was killed")
+        if self._init_exit_code != 0 or self._ended is None:
+            how = f"exit status {self._init_exit_code}"
+            if self._init_exit_code < 0:
+                how = f"was killed by signal {-self._init_exit_code}"
+            raise SandboxError(f"run container: its init process: {how}")
+        return _outcome(self._ended, wall_s)
+
+    def describe_processes(self) -> str:
+        """Return the command lines of the processes in the container, some of them at most."""
+        import psutil
+
+        try:
+            found = psutil.Process(self._init_pid).children(recursive=True)
+            commands = [" ".join(process.cmdline()) or process.name() for process in found]
+        except psutil.Error:
+            return "processes that cannot be listed"
+        shown = [command[:_SHOWN_COMMAND] for command in commands[:_SHOWN_PROCESSES]]
+        more = len(commands) - len(shown)
+        return ", ".join(shown) + (f" and {more} more" if more else "")
+
+    def _take_messages(self) -> None:
+        for message in self._reader.read():
+            match message.kind:
+                case "init":
+                    self._hold_init(int(message.values[0] or 0))
+                case "ready":
+                    self._let_init_go()
+                case "step":
+                    self.current_step = int(message.values[0] or 0)
+                case "note":
+                    log.debug("%s", message.values[0])
+                case "error":
+                    self._error = self._error or error_from(message)
+                case "ended":
+                    self._ended = message
+                case "init-ended":
+                    self._init_exit_code = int(message.values[0] or 0)
+
+    def _hold_init(self, pid: int) -> None:
+        # Init cannot be gone and its pid taken by another: it waits for our go, and only an end by
+        # force would have let the monitor reap it.
+        self._init_pid = pid
+        try:
+            self._init_fd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            self._init_fd = None
+
+    def _let_init_go(self) -> None:
+        assert self._channel is not None
+        assert self._monitor is not None
+        # If the monitor was dead before init tied its life to it, nothing would end init with us.
+        if os.waitid(os.P_PID, self._monitor, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            self._channel.let_go()
+
+    def _kill_init(self, pidfd: int) -> None:
+        try:
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # the usual case
+        else:
+            # Readable once init has ended, and with it everything in its namespace: also if its
+            # monitor was killed, and somebody else reaps it.
+            poller = select.poll()
+            poller.register(pidfd, select.POLLIN)
+            poller.poll()
+        os.close(pidfd)
+        self._init_fd = None
+
+    def _reap_monitor(self) -> None:
+        if self._monitor is not None:
+            os.waitpid(self._monitor, 0)
+            self._monitor = None
+
+
+def _outcome(ended: Message, wall_s: float) -> Outcome:
+    step, code, cpu_s, max_rss_kib = (float(value or 0) for value in ended.values)
+    return Outcome(
+        step=int(step),
+        exit_status=int(code) if code >= 0 else None,
+        signal_number=int(-code) if code < 0 else None,
+        wall_s=wall_s,
+        cpu_s=cpu_s,
+        max_rss_bytes=int(max_rss_kib) * 1024,
+    )
+
+
+def _milliseconds_until(deadline_s: float | None) -> int | None:
+    if deadline_s is None:
+        return None
+    return max(0, round((deadline_s - time.monotonic()) * 1000))

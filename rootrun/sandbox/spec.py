@@ -1,0 +1,67 @@
+"""What a container is to be, and what became of it: the values of ``run_container``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from rootrun.sandbox.idmap import IdMap
+
+HOSTNAME = "rootrun"
+
+
+class ScriptStep(NamedTuple):
+    """A script to run: its shebang is honoured, without one it is ``/bin/sh -e``."""
+
+    name: str  # as the user spelled it, for messages
+    content: bytes
+
+
+class CommandStep(NamedTuple):
+    """A command to run, found on the PATH of the container's environment."""
+
+    argv: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The command's name, for messages."""
+        return self.argv[0]
+
+
+Step = ScriptStep | CommandStep
+
+
+class BindMount(NamedTuple):
+    """A path of the host to be seen at ``destination``, whose mount point must be there."""
+
+    source: Path
+    destination: str  # absolute, inside
+    is_read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerSpec:
+    """One container. ``steps`` run in order, each if the one before had status 0."""
+
+    root: Path  # a mounted overlay or any directory; it holds the mount points proc, sys and dev
+    steps: tuple[Step, ...]
+    environment: Mapping[str, str]  # whole: nothing is added or inherited
+    id_map: IdMap  # the one in force
+    working_directory: str = "/"
+    user: str | None = None  # USER[:GROUP], names of the container or numbers; None: 0:0
+    hostname: str = HOSTNAME
+    has_host_network: bool = False
+    binds: tuple[BindMount, ...] = ()
+    tmpfs: tuple[str, ...] = ()  # absolute paths inside
+    timeout_s: float | None = None  # for all steps together
+
+
+class Outcome(NamedTuple):
+    """How the last step that ran ended, and what all of them used."""
+
+    step: int  # index of that step
+    exit_status: int | None  # None if a signal ended it
+    signal_number: int | None
+    wall_s: float
+    cpu_s: float  # of the steps and what they waited for
+    max_rss_bytes: int  # of the biggest process; never less than that of the forked Python
