@@ -15,6 +15,7 @@ from rootrun.sandbox import mount_api, network, syscalls
 from rootrun.sandbox.channel import InnerChannel
 from rootrun.sandbox.execution import execute_step
 from rootrun.sandbox.forking import FORWARDED_SIGNALS
+from rootrun.sandbox.idmap import IdMapKind
 from rootrun.sandbox.mounts import MountPlan
 from rootrun.sandbox.spec import ContainerSpec
 from rootrun.sandbox.wire import send, send_error
@@ -59,6 +60,7 @@ def run_init(spec: ContainerSpec, plan: MountPlan, channel: InnerChannel) -> Non
 def _stages(spec: ContainerSpec, plan: MountPlan, channel: InnerChannel) -> tuple[_Stage, ...]:
     return (
         _Stage("mount", lambda: _switch_root(spec, plan, channel)),
+        _Stage("lock mounts", lambda: _lock_mounts(spec, channel)),
         _Stage("set hostname", lambda: syscalls.set_hostname(spec.hostname)),
         _Stage("set up network", lambda: _set_up_network(spec)),
         _Stage("run", lambda: _run_steps(spec, channel)),
@@ -91,6 +93,24 @@ def _pivot() -> None:
         os.chroot(".")
     else:
         syscalls.umount2(".", syscalls.MNT_DETACH)
+
+
+def _lock_mounts(spec: ContainerSpec, channel: InnerChannel) -> None:
+    """Go one user namespace down where our uid is that of the root outside.
+
+    That one owns /proc/sys, /proc/sysrq-trigger and most of /sys, whatever its namespaces. They are
+    read-only here, and mounts that come from a more privileged mount namespace can neither be
+    removed nor made writable (mount_namespaces(7)). What the script may configure goes along.
+    """
+    if spec.id_map.kind is not IdMapKind.ROOT:
+        return
+    network = 0 if spec.has_host_network else syscalls.CLONE_NEWNET
+    syscalls.unshare(
+        syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNS | syscalls.CLONE_NEWUTS | network
+    )
+    syscalls.die_with_parent()
+    send(channel.status, "unmapped")
+    channel.wait_for_go()
 
 
 def _set_up_network(spec: ContainerSpec) -> None:

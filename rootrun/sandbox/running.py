@@ -11,9 +11,11 @@ from rootrun.errors import RootrunError, SandboxError
 from rootrun.sandbox.channel import OuterChannel, open_channel
 from rootrun.sandbox.child import ChildTask
 from rootrun.sandbox.forking import fork_child
+from rootrun.sandbox.idmap import IdMap, identity
 from rootrun.sandbox.monitor import run_monitor
 from rootrun.sandbox.mounts import MountPlan
 from rootrun.sandbox.spec import ContainerSpec, Outcome
+from rootrun.sandbox.userns import write_maps_of
 from rootrun.sandbox.wire import Message, MessageReader, error_from
 
 log = logging.getLogger(__name__)
@@ -29,6 +31,7 @@ class RunningContainer:
         "_channel",
         "_ended",
         "_error",
+        "_id_map",
         "_init_exit_code",
         "_init_fd",
         "_init_pid",
@@ -39,6 +42,7 @@ class RunningContainer:
 
     def __init__(self) -> None:
         self._channel: OuterChannel | None = None
+        self._id_map: IdMap
         self._monitor: int | None = None  # pid, until it is reaped
         self._init_pid = 0
         self._init_fd: int | None = None  # pidfd
@@ -49,6 +53,7 @@ class RunningContainer:
 
     def start(self, spec: ContainerSpec, plan: MountPlan) -> None:
         """Fork the monitor. Call it with signals blocked, and ``destroy`` in any case."""
+        self._id_map = spec.id_map
         self._channel, inner = open_channel()
         self._reader = MessageReader(self._channel.status)
         self._monitor = fork_child(lambda: run_monitor(spec, plan, inner))
@@ -128,6 +133,8 @@ class RunningContainer:
                     self._hold_init(int(message.values[0] or 0))
                 case "ready":
                     self._let_init_go()
+                case "unmapped":
+                    self._map_init()
                 case "step":
                     self.current_step = int(message.values[0] or 0)
                 case "note":
@@ -154,6 +161,15 @@ class RunningContainer:
         # If the monitor was dead before init tied its life to it, nothing would end init with us.
         if os.waitid(os.P_PID, self._monitor, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             self._channel.let_go()
+
+    def _map_init(self) -> None:
+        assert self._channel is not None
+        uids, gids = identity(self._id_map.uids), identity(self._id_map.gids)
+        try:
+            write_maps_of(self._init_pid, uids, gids)
+        except FileNotFoundError:
+            return  # it was killed, as the monitor will tell
+        self._channel.let_go()
 
     def _kill_init(self, pidfd: int) -> None:
         try:
