@@ -34,8 +34,12 @@ class Layer:
 
     @property
     def stored_key(self) -> str:
-        """What is equal for two layers only if they are the same blob, byte for byte."""
-        return self.digest or f"{self.diff_id} {self.compression.value}"
+        """What two layers share only if their blobs are the same: the digest where it is known."""
+        if self.digest is not None:
+            return self.digest
+        if self.compression is Compression.NONE:
+            return self.diff_id
+        return f"{self.blob.path}:{self.blob.offset}"
 
 
 class Image(NamedTuple):

@@ -1,0 +1,64 @@
+"""The new layer on its way into the output: compressed and hashed while it is written."""
+
+import hashlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+from rootrun.image.compression import Compression
+from rootrun.image.compressor import open_compressor
+from rootrun.image.digest import Digest
+
+_WriteAt = Callable[[bytes | memoryview, int], None]
+
+
+class WrittenLayer(NamedTuple):
+    """The layer that was written. ``digest`` and ``size_bytes`` are those of its blob."""
+
+    diff_id: Digest
+    digest: Digest
+    size_bytes: int
+    compression: Compression
+
+
+class LayerOutput:
+    """Takes the layer's tar. ``write_at`` is given its blob from ``offset`` on."""
+
+    def __init__(self, write_at: _WriteAt, offset: int, compression: Compression) -> None:
+        self._write_at = write_at
+        self._start = self._offset = offset
+        self._compression = compression
+        self._compressor = open_compressor(compression)
+        self._content_hash = hashlib.sha256()
+        self._blob_hash = hashlib.sha256() if self._compressor else self._content_hash
+        self._written: WrittenLayer | None = None
+
+    def write(self, content: bytes | memoryview) -> int:
+        """Take the next piece; large pieces are better. Returns how much was taken: all."""
+        self._content_hash.update(content)
+        self._write_blob(self._compressor.compress(content) if self._compressor else content)
+        return len(content)
+
+    def finish(self) -> WrittenLayer:
+        """Write what the compressor holds back; the layer is complete."""
+        if self._compressor:
+            self._write_blob(self._compressor.flush())
+        self._written = WrittenLayer(
+            Digest(f"sha256:{self._content_hash.hexdigest()}"),
+            Digest(f"sha256:{self._blob_hash.hexdigest()}"),
+            self._offset - self._start,
+            self._compression,
+        )
+        return self._written
+
+    @property
+    def written(self) -> WrittenLayer:
+        """What was written; there is none before ``finish``."""
+        if self._written is None:
+            raise ValueError("the layer is not finished")
+        return self._written
+
+    def _write_blob(self, content: bytes | memoryview) -> None:
+        if self._blob_hash is not self._content_hash:
+            self._blob_hash.update(content)
+        self._write_at(content, self._offset)
+        self._offset += len(content)

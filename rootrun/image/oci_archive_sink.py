@@ -1,0 +1,82 @@
+"""Writing OCI archives: an OCI layout in one tar."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rootrun.image.archive_body import ArchiveBody
+from rootrun.image.compression import Compression
+from rootrun.image.image import Layer
+from rootrun.image.layer_output import LayerOutput, WrittenLayer
+from rootrun.image.layout import INDEX_FILE, LAYOUT_FILE, blob_name
+from rootrun.image.oci_write import LAYOUT_BYTES, describe_image, index_bytes
+from rootrun.image.output_file import OutputFile, open_output_file
+from rootrun.image.reference import OutputReference
+from rootrun.image.written import WrittenImage, with_digest, without_repetitions
+
+
+class OciArchiveSink:
+    """An OCI archive in the making."""
+
+    def __init__(
+        self,
+        output: OutputFile,
+        base: tuple[Layer, ...],
+        *,
+        ref: str | None,
+        compression: Compression,
+    ) -> None:
+        self._output = output
+        self._ref = ref
+        self._base = tuple(map(with_digest, base))
+        self._distinct = without_repetitions(self._base)
+        self._body = ArchiveBody(output, list(self._distinct.values()), compression=compression)
+        self._layer: LayerOutput | None = None
+
+    def write_base(self, is_verified: Callable[[Layer], bool]) -> None:
+        """Copy the base's blobs; see Sink."""
+        self._body.write_base(is_verified)
+
+    @contextmanager
+    def new_layer(self) -> Iterator[LayerOutput]:
+        """Open the new layer; see Sink."""
+        with self._body.new_layer() as layer:
+            yield layer
+        self._layer = layer
+
+    def finish(self, config_bytes: bytes, *, names: tuple[str, ...]) -> WrittenImage:
+        """Write all that describes the layers; see Sink."""
+        layers: list[Layer | WrittenLayer] = list(self._base)
+        for index, layer in enumerate(self._distinct.values()):
+            assert layer.digest is not None
+            self._body.name_base(index, blob_name(layer.digest))
+        if self._layer is not None:
+            layers.append(self._layer.written)
+            self._name_new_layer(self._layer.written)
+        image = describe_image(config_bytes, layers, names=names, ref=self._ref)
+        image_id = image.config_digest
+        self._body.add(blob_name(image_id), config_bytes)
+        self._body.add(blob_name(image.entry.digest), image.manifest)
+        self._body.add(INDEX_FILE, index_bytes([image.entry.to_json()]))
+        self._body.add(LAYOUT_FILE, LAYOUT_BYTES)
+        self._body.finish()
+        return WrittenImage(image_id, image.entry.digest)
+
+    def commit(self) -> None:
+        """Give the archive its name; see Sink."""
+        self._output.commit()
+
+    def _name_new_layer(self, written: WrittenLayer) -> None:
+        if written.digest in self._distinct:
+            self._body.drop_new_layer()
+        else:
+            self._body.name_new_layer(blob_name(written.digest), written)
+
+
+@contextmanager
+def open_oci_archive_sink(
+    output: OutputReference, *, base: tuple[Layer, ...], scratch: Path, compression: Compression
+) -> Iterator[OciArchiveSink]:
+    """Open an OCI archive for writing."""
+    with open_output_file(output.path, scratch=scratch) as file:
+        yield OciArchiveSink(file, base, ref=output.ref, compression=compression)

@@ -1,0 +1,64 @@
+"""Where the new image goes: one interface to all kinds of output."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+from rootrun.errors import UsageError
+from rootrun.image.archive_sink import open_archive_sink
+from rootrun.image.compression import WRITABLE, Compression
+from rootrun.image.image import Layer
+from rootrun.image.layer_output import LayerOutput, WrittenLayer
+from rootrun.image.layout_sink import open_layout_sink
+from rootrun.image.oci_archive_sink import open_oci_archive_sink
+from rootrun.image.reference import OutputReference, Transport
+from rootrun.image.written import WrittenImage
+
+__all__ = ["LayerOutput", "Sink", "WrittenImage", "WrittenLayer", "open_sink"]
+
+
+class Sink(Protocol):
+    """An image in the making. What was written disappears with the context unless committed."""
+
+    def write_base(self, is_verified: Callable[[Layer], bool]) -> None:
+        """Write the base's blobs, and verify those that ``is_verified`` does not vouch for.
+
+        May run in a forked child beside ``new_layer``: both write at offsets
+        that are known beforehand. Must be done before ``finish``.
+        """
+
+    def new_layer(self) -> AbstractContextManager[LayerOutput]:
+        """Open the new layer, once; what it holds is written when the context ends well."""
+
+    def finish(self, config_bytes: bytes, *, names: tuple[str, ...]) -> WrittenImage:
+        """Write configuration and manifest, and bring all to the disk.
+
+        ``names`` are ``NAME:TAG``. The configuration must list the diff_ids of
+        the base and of the new layer.
+        """
+
+    def commit(self) -> None:
+        """Let the image appear under its name, as the last thing of all."""
+
+
+def open_sink(
+    output: OutputReference,
+    *,
+    base: tuple[Layer, ...],
+    scratch: Path,
+    compression: Compression = Compression.NONE,
+) -> AbstractContextManager[Sink]:
+    """Open ``output`` for an image on top of ``base``.
+
+    ``compression`` is that of the new layer. Raises OutputError where it
+    cannot be written, at once as far as that can be known; nothing of an
+    existing output changes before ``commit``.
+    """
+    if compression not in WRITABLE:
+        raise UsageError(f"compression: {compression.value}: is read, but not written")
+    if output.transport is Transport.OCI:
+        return open_layout_sink(output, base=base, compression=compression)
+    if output.transport is Transport.OCI_ARCHIVE:
+        return open_oci_archive_sink(output, base=base, scratch=scratch, compression=compression)
+    return open_archive_sink(output.path, base=base, scratch=scratch, compression=compression)

@@ -1,0 +1,113 @@
+"""A directory in the making: under a hidden name until it is whole, or inside what it joins."""
+
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rootrun.errors import OutputError
+from rootrun.image.output_file import file_mode, sync_directory, temporary_path, writing
+
+BLOBS = Path("blobs/sha256")
+
+
+class Staging:
+    """The new files of a directory. ``joins``: the target exists, and keeps what it has."""
+
+    def __init__(self, path: Path, target: Path, *, joins: bool) -> None:
+        self.path = path
+        self.target = target
+        self.joins = joins
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the target against other runs that add to it."""
+        descriptor = os.open(self.target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write the new file ``name``."""
+        with open(self.path / name, "xb") as file:
+            file.write(content)
+
+    def sync(self) -> None:
+        """Bring all files to the disk, and give those that are ours their mode."""
+        mode = file_mode()
+        for directory, _, names in os.walk(self.path):
+            for name in names:
+                _sync_file(Path(directory, name), mode=mode)
+            sync_directory(Path(directory))
+
+    def move_in(self, last: tuple[str, ...]) -> None:
+        """Move the blobs into the target, then the files ``last`` that make them count."""
+        blobs = self.target / BLOBS
+        blobs.mkdir(parents=True, exist_ok=True)
+        for name in sorted(os.listdir(self.path / BLOBS)):
+            os.replace(self.path / BLOBS / name, blobs / name)
+        sync_directory(blobs)
+        for name in last:
+            os.replace(self.path / name, self.target / name)
+        sync_directory(self.target)
+
+    def rename(self) -> None:
+        """Give the directory the target's name; an OSError if that was taken meanwhile."""
+        mode = file_mode()
+        os.chmod(self.path, mode | (mode & 0o444) >> 2)
+        os.rename(self.path, self.target)
+        sync_directory(self.target.parent)
+
+
+@contextmanager
+def open_staging(target: Path, *, marker: str) -> Iterator[Staging]:
+    """Create the directory in which files for ``target`` are made; it goes with the context.
+
+    Raises OutputError if ``target`` exists and is neither empty nor has ``marker``.
+    """
+    final = Path(os.path.realpath(target))
+    with writing(target):
+        exists = os.path.lexists(final)
+        if exists:
+            _check_target(final, marker, called=target)
+        # Inside what exists: it may be a mount point, and nothing is renamed across those.
+        path = temporary_path(final / "layout" if exists else final)
+        os.mkdir(path, 0o700)
+    try:
+        with writing(target):
+            (path / BLOBS).mkdir(parents=True)
+        yield Staging(path, final, joins=exists)
+    finally:
+        _remove(path)
+
+
+def _check_target(target: Path, marker: str, *, called: Path) -> None:
+    if not target.is_dir():
+        raise OutputError(f"write image: {called}: exists and is not a directory")
+    names = os.listdir(target)
+    if names and marker not in names:
+        raise OutputError(f"write image: {called}: not empty, and has no {marker}")
+
+
+def _sync_file(path: Path, *, mode: int) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        status = os.fstat(descriptor)
+        if status.st_nlink > 1:
+            return  # the base's own file: it is on the disk, and its mode is its owner's business
+        if stat.S_IMODE(status.st_mode) != mode:
+            os.fchmod(descriptor, mode)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    for directory, _, names in os.walk(path, topdown=False):  # nothing to walk after a rename
+        for name in names:
+            os.unlink(Path(directory, name))
+        os.rmdir(directory)
