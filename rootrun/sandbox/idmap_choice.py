@@ -12,6 +12,8 @@ SUBGID_FILE = "/etc/subgid"
 AUTO = "auto"
 
 _MAP_PROGRAMS = ("newuidmap", "newgidmap")
+_FIRST_SUBID = 100_000  # as useradd(8) counts
+_USUAL_COUNT = 65_536
 _MOST_EXTENTS = 340  # of one map (user_namespaces(7))
 
 
@@ -111,7 +113,7 @@ def _subids_refusal(name: str, has_uids: bool, has_gids: bool) -> Refusal | None
         if not has_range:
             return Refusal(
                 f"no range for {name!r} in {path}",
-                f"as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}",
+                _adding_ranges(name),
             )
     for program in _MAP_PROGRAMS:
         if find_program(program) is None:
@@ -122,6 +124,14 @@ def _subids_refusal(name: str, has_uids: bool, has_gids: bool) -> Refusal | None
             "start rootrun outside of the sandbox that set it",
         )
     return None
+
+
+def _adding_ranges(name: str) -> str:
+    # One that nobody has: an id in two ranges would be shared by both their owners.
+    taken = [a + n for path in (SUBUID_FILE, SUBGID_FILE) for _, a, n in _all_ranges(path)]
+    start = max([_FIRST_SUBID, *taken])
+    span = f"{start}-{start + _USUAL_COUNT - 1}"
+    return f"as root: usermod --add-subuids {span} --add-subgids {span} {name}"
 
 
 def _caller_names() -> tuple[str, str]:
@@ -136,14 +146,21 @@ def _caller_names() -> tuple[str, str]:
 
 
 def _ranges(path: str, names: tuple[str, ...]) -> list[tuple[int, int]]:
+    mine = [(start, count) for name, start, count in _all_ranges(path) if name in names]
+    return list(dict.fromkeys(mine))[: _MOST_EXTENTS - 1]
+
+
+def _all_ranges(path: str) -> list[tuple[str, int, int]]:
     try:
         lines = _content(path).decode(errors="surrogateescape").splitlines()
     except OSError:
         return []
-    fields = (line.split(":") for line in lines)
-    mine = (f[1:] for f in fields if len(f) == 3 and f[0] in names)
-    ranges = [(int(a), int(n)) for a, n in mine if a.isdecimal() and n.strip().isdecimal()]
-    return list(dict.fromkeys(r for r in ranges if r[1] > 0))[: _MOST_EXTENTS - 1]
+    entries = [line.split(":") for line in lines]
+    return [
+        (entry[0], int(entry[1]), int(entry[2]))
+        for entry in entries
+        if len(entry) == 3 and entry[1].isdecimal() and entry[2].isdecimal() and int(entry[2])
+    ]
 
 
 def _after_caller(caller: int, ranges: list[tuple[int, int]]) -> tuple[Extent, ...]:

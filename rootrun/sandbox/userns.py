@@ -1,6 +1,5 @@
 """Becoming root of a new user namespace, with a mount namespace of its own."""
 
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +13,6 @@ from rootrun.sandbox.idmap import Extent, IdMap, IdMapKind, map_lines
 from rootrun.sandbox.idmap_choice import single_id_map
 from rootrun.sandbox.refusal import namespace_error
 from rootrun.sandbox.wire import MessageReader, error_from, send, send_error
-
-log = logging.getLogger(__name__)
 
 
 def enter_namespaces(id_map: IdMap) -> IdMap:
@@ -37,7 +34,6 @@ def enter_namespaces(id_map: IdMap) -> IdMap:
         _write_single_map(actual)
     syscalls.forbid_inspection()
     syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
-    log.debug("id map %s", actual.reason)
     return actual
 
 
