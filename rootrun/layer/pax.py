@@ -24,9 +24,9 @@ def parse_records(content: bytes) -> dict[bytes, bytes]:
     """Return the records of one extended header; the last one of a key wins.
 
     An empty value means that the ustar header's own holds, so its key is left
-    out. The repeated offset and size records of GNU sparse format 0.0 come as
-    one ``GNU.sparse.map``, which is how format 0.1 writes them. Raises
-    LayerError if anything but whole records is there.
+    out; but an extended attribute can be empty. The repeated offset and size
+    records of GNU sparse format 0.0 come as one ``GNU.sparse.map``, which is how
+    format 0.1 writes them. Raises LayerError if anything but whole records is there.
     """
     records: dict[bytes, bytes] = {}
     sparse: list[bytes] = []
@@ -35,7 +35,7 @@ def parse_records(content: bytes) -> dict[bytes, bytes]:
             if key != _SPARSE_PAIR[len(sparse) % 2]:
                 raise _malformed(key)
             sparse.append(value)
-        elif value:
+        elif value or key.startswith(XATTR_PREFIX):
             records[key] = value
         else:
             records.pop(key, None)

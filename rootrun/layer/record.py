@@ -48,10 +48,11 @@ class LayerRecord:
     ``implicit``: directories that exist only as parents of entries, and the root of a
     layer without an entry for it. ``opaque``: directories that hide what lower layers
     have in them. ``foreign_links``: hard links whose target this layer does not hold;
-    the tree has nothing at their names. ``set_ids``: regular files with setuid or
-    setgid, also in ``entries``. ``entry_count`` and ``size_bytes`` are of the tar:
-    its entries, and the content of its regular files with holes counted.
-    ``checksum`` is what ``checksum_tree`` returns for an undamaged tree.
+    the tree has a whiteout at their names, as at those of devices. ``set_ids``:
+    regular files with setuid or setgid, also in ``entries``. ``entry_count`` and
+    ``size_bytes`` are of the tar: its entries, and the content of its regular files
+    with holes counted. ``checksum`` is what ``checksum_tree`` returns for an
+    undamaged tree.
     """
 
     entries: Mapping[EntryPath, Recorded] = field(default_factory=dict)

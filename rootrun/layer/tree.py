@@ -133,8 +133,8 @@ class Tree:
             steps.enter(name)
             return True
         except FileNotFoundError:
-            target = self._redirects.get(join(steps.here.path, name))
-            target = None if target is None else f"/{target}"
+            redirect = self._redirects.get(join(steps.here.path, name))
+            target = None if redirect is None else f"/{redirect}"
         except NotADirectoryError:
             target = _link_target(steps.here, name)
         if target is not None:
@@ -177,7 +177,7 @@ class _Steps:
     def follow(self, target: str) -> None:
         self._links += 1
         if self._links > _SYMLINK_LIMIT:
-            raise UnsafeEntryError(f"unpack layer: {self._path!r}: too many symlinks on the way")
+            raise UnsafeEntryError(f"resolve in image: {self._path!r}: too many symlinks")
         if target.startswith("/"):
             self._move(self._root, is_own=False)
         self.add(target)

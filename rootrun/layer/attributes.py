@@ -1,0 +1,127 @@
+"""Owners and extended attributes on disk: set what can be set, tell what could not."""
+
+import errno
+import os
+import stat
+from collections.abc import Mapping
+
+from rootrun.layer.entry import Entry, is_kept_xattr
+from rootrun.layer.metadata import CAPABILITY, portable_capability
+from rootrun.layer.record import IdRanges
+
+KEEP = -1
+"""Leaves an owner as it is (chown(2))."""
+
+# What setxattr(2) says where the attribute cannot be, by the file system or by right.
+# ext4 says ENOSPC for what does not fit into the one block that it has for attributes.
+_NOT_STORABLE = frozenset(
+    {
+        errno.ENOTSUP,
+        errno.EPERM,
+        errno.EACCES,
+        errno.EINVAL,
+        errno.E2BIG,
+        errno.ERANGE,
+        errno.ENOSPC,
+    }
+)
+
+
+class Owners:
+    """Gives files their owners as far as ``ids`` reach."""
+
+    def __init__(self, ids: IdRanges) -> None:
+        self._ids = ids
+        self._own = (os.geteuid(), os.getegid())
+        self._possible: dict[tuple[int, int], tuple[int, int]] = {}
+
+    def give(self, target: int | str, entry: Entry, *, directory_fd: int | None = None) -> bool:
+        """Make a new file the entry's user's and group's; say whether it is theirs now.
+
+        ``target`` is a descriptor, or a name in ``directory_fd`` that is not followed.
+        """
+        wanted = (entry.uid, entry.gid)
+        return wanted == self._own or self.change(target, wanted, directory_fd=directory_fd)
+
+    def change(
+        self, target: int | str, wanted: tuple[int, int], *, directory_fd: int | None = None
+    ) -> bool:
+        """Do the same for a file that may belong to somebody else already."""
+        possible = self._possible.get(wanted)
+        if possible is None:
+            uid, gid = wanted
+            possible = (
+                uid if self._ids.has_uid(uid) else KEEP,
+                gid if self._ids.has_gid(gid) else KEEP,
+            )
+            self._possible[wanted] = possible
+        if possible == (KEEP, KEEP):
+            return False
+        try:
+            if isinstance(target, int):
+                os.chown(target, *possible)
+            else:
+                os.chown(target, *possible, dir_fd=directory_fd, follow_symlinks=False)
+        except OSError as error:
+            # EINVAL: the map has changed or was guessed; EPERM: there is no namespace.
+            if error.errno not in (errno.EPERM, errno.EINVAL):
+                raise
+            return False
+        return possible == wanted
+
+
+def kept_of(entry: Entry) -> dict[str, bytes]:
+    """Return the attributes of ``entry`` that a layer keeps, capabilities in portable form."""
+    return {
+        name: portable_capability(value) if name == CAPABILITY else value
+        for name, value in entry.xattrs.items()
+        if is_kept_xattr(name)
+    }
+
+
+def set_xattrs(fd: int, xattrs: Mapping[str, bytes]) -> bool:
+    """Set ``xattrs`` on an open file; say whether all of them are there now."""
+    is_complete = True
+    for name, value in xattrs.items():
+        try:
+            os.setxattr(fd, name, value)
+        except OSError as error:
+            if error.errno not in _NOT_STORABLE:
+                raise
+            is_complete = False
+    return is_complete
+
+
+def clear_xattrs(fd: int) -> None:
+    """Remove the attributes that a layer keeps: a second entry for a path replaces them."""
+    for name in os.listxattr(fd):
+        if is_kept_xattr(name):
+            os.removexattr(fd, name)
+
+
+def clear_inheritance(fd: int) -> None:
+    """Rid a directory of what the host's directory above it hands down: ACLs and setgid."""
+    os.fchmod(fd, stat.S_IRWXU)
+    for name in ("system.posix_acl_access", "system.posix_acl_default"):
+        try:
+            os.removexattr(fd, name)
+        except OSError as error:
+            if error.errno not in (errno.ENODATA, errno.ENOTSUP):
+                raise
+
+
+def set_directory_mode(fd: int, mode: int) -> int:
+    """Set the mode of a directory and return the one that it has now.
+
+    It lacks setgid where a seccomp filter forbids such modes (EPERM, in a Nix
+    build) and where the group is not ours (inode_owner_or_capable: cleared in silence).
+    """
+    try:
+        os.fchmod(fd, mode)
+    except PermissionError:
+        if not mode & (stat.S_ISUID | stat.S_ISGID):
+            raise
+        os.fchmod(fd, mode & ~(stat.S_ISUID | stat.S_ISGID))
+    if mode & (stat.S_ISUID | stat.S_ISGID):
+        return stat.S_IMODE(os.fstat(fd).st_mode)
+    return mode
