@@ -83,13 +83,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRequest:
-    """One export: the merged tree of an image, as a tar or as a directory."""
+    """One export: the merged tree of an image, as a tar."""
 
     image: ImageReference
     image_ref: str | None = None  # NAME:TAG, picks one of several images
     architecture: str | None = None
-    output: Path  # ``-`` for stdout; with ``as_directory`` the directory to fill
-    as_directory: bool = False
+    output: Path  # ``-`` for stdout
     mtime_s: int = 1  # of every entry of the tar
     compression: Compression = Compression.NONE
     sandbox: Sandbox = field(default_factory=Sandbox)  # id_map and rootfs count

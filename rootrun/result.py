@@ -28,5 +28,5 @@ class RunResult:
     layer: LayerResult
     base_image_id: Digest | None  # None: an empty root
     base_layer_count: int
-    id_map: str  # the key of the IdMap
-    rootfs: str  # the backend: overlay
+    id_map: str = ""  # the key of the IdMap
+    rootfs: str = ""  # the backend: overlay

@@ -35,7 +35,7 @@ EXPORT = Command(
             (
                 Option(
                     ("-o", "--output"),
-                    "tar file, DIR/ to fill, or - [IMAGE-rootfs.tar]",
+                    "tar file, or - for stdout [IMAGE-rootfs.tar]",
                     "OUTPUT",
                     values.parse_text,
                     dest="export_to",

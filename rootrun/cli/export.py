@@ -1,9 +1,10 @@
-"""``rootrun export``: the merged tree of an image as a tar or a directory."""
+"""``rootrun export``: the merged tree of an image as a tar."""
 
 import os
 from pathlib import Path
 
 from rootrun.cli.parser import Options
+from rootrun.cli.progress import make_progress
 from rootrun.cli.request import STDOUT, check_no_terminal, scratch_from, timestamp_s
 from rootrun.errors import UsageError
 from rootrun.image.compression import Compression
@@ -16,15 +17,13 @@ def run_export(options: Options) -> int:
     request = make_export_request(options)
     from rootrun.compose.export import export_image
 
-    export_image(request)
+    progress = make_progress(options.progress, quiet=options.quiet > options.verbose)
+    export_image(request, progress=progress)
     return 0
 
 
 def make_export_request(options: Options) -> ExportRequest:
-    """Return what ``options`` ask for; raise UsageError for what cannot be.
-
-    An output is a directory to fill if it is one, or ends in a slash.
-    """
+    """Return what ``options`` ask for; raise UsageError for what cannot be."""
     text = options.export_to
     if text is None:
         text = f"{reference_stem(options.image) or 'stdin'}-rootfs.tar"
@@ -33,18 +32,13 @@ def make_export_request(options: Options) -> ExportRequest:
     output = Path(text)
     if output == STDOUT:
         check_no_terminal("--output")
-    as_directory = text.endswith("/") or output.is_dir()
-    compression = Compression(options.compression)
-    if as_directory and compression is not Compression.NONE:
-        raise UsageError(f"--compression: {options.compression!r}: a directory is not compressed")
     return ExportRequest(
         image=options.image,
         image_ref=options.from_ref,
         architecture=options.arch,
         output=output if output == STDOUT else Path(os.path.abspath(output)),
-        as_directory=as_directory,
         mtime_s=timestamp_s(options.timestamp),
-        compression=compression,
+        compression=Compression(options.compression),
         sandbox=Sandbox(id_map=options.idmap, rootfs=options.rootfs),
         scratch=scratch_from(options, keep=False),
     )

@@ -11,6 +11,7 @@ from rootrun.layer.metadata import entry_of, kept_xattrs
 from rootrun.layer.policy import LayerPolicy, OwnerRule
 
 _BLOCK = 1 << 20
+_SHOWN_PATHS = 5
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -33,6 +34,29 @@ class DiffNotes:
     dropped_owners: int = 0  # paths whose owner is not the policy's
     sockets: list[EntryPath] = field(default_factory=list)
     unspeakable: list[EntryPath] = field(default_factory=list)  # named like a whiteout
+
+    def lines(self) -> list[str]:
+        """Return what to tell the user."""
+        lines = []
+        if self.dropped_owners:
+            lines.append(
+                f"{self.dropped_owners} changed paths with another owner than 0:0 are written as"
+                " 0:0; --owner keep keeps their owners"
+            )
+        if self.sockets:
+            lines.append(f"sockets have no place in a layer and are dropped: {_some(self.sockets)}")
+        if self.unspeakable:
+            lines.append(
+                "names that begin with .wh. mean deletions in a layer, files with such names"
+                f" are dropped: {_some(self.unspeakable)}"
+            )
+        return lines
+
+
+def _some(paths: list[EntryPath]) -> str:
+    shown = ", ".join(repr(path) for path in paths[:_SHOWN_PATHS])
+    more = len(paths) - _SHOWN_PATHS
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 class PathOnDisk(NamedTuple):

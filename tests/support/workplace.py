@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.images import docker_archive
-from tests.support.program import run_rootrun
+from tests.support.program import installation, run_as, run_rootrun
 from tests.support.require import require
 from tests.support.tarball import directory, file, symlink, tarball
 from tests.support.users import Account
@@ -55,6 +55,12 @@ class Workplace:
     ) -> subprocess.CompletedProcess[bytes]:
         """Run rootrun here with ``args``, whatever comes of it."""
         return run_rootrun(args, account=self.account, env=env, cwd=self.path, stdin=stdin)
+
+    def shell(self, command: str) -> subprocess.CompletedProcess[bytes]:
+        """Run ``command`` here by a shell that finds rootrun on its PATH."""
+        path = f"{installation() / 'bin'}:/usr/sbin:/usr/bin:/sbin:/bin"
+        argv = ["/bin/sh", "-c", command]
+        return run_as(argv, account=self.account, env={"PATH": path}, cwd=self.path)
 
     def build(
         self,

@@ -1,0 +1,72 @@
+"""``rootrun export``: the merged tree of an image, as one tar."""
+
+import logging
+import os
+from contextlib import ExitStack
+
+from rootrun.compose.base_image import opened_image, unpacked_base
+from rootrun.image.layer_output import LayerOutput
+from rootrun.image.output_file import OutputFile, open_output_file, write_at, writing
+from rootrun.layer.listing import list_tree
+from rootrun.layer.pack import PackedLayer, pack_layer
+from rootrun.progress import Progress
+from rootrun.request import ExportRequest
+from rootrun.rootfs.base_view import BaseView
+from rootrun.rootfs.overlay import base_lowers_of, merged_view
+from rootrun.rootfs.scratch import scratch_directory, sweep_dead
+from rootrun.sandbox.idmap_choice import choose_id_map
+from rootrun.sandbox.userns import enter_namespaces
+
+log = logging.getLogger(__name__)
+
+
+def export_image(request: ExportRequest, *, progress: Progress) -> PackedLayer:
+    """Write the tree that all layers of an image make together, and say what is in it.
+
+    Owners, set-id bits and devices are the image's, whatever the id map. Turns
+    this process into root of new namespaces, for good. Raises RootrunError;
+    then there is no output.
+    """
+    with ExitStack() as cleanup:
+        scratch = cleanup.enter_context(scratch_directory(request.scratch))
+        image = cleanup.enter_context(
+            opened_image(
+                request.image,
+                ref=request.image_ref,
+                architecture=request.architecture,
+                scratch=scratch,
+            )
+        )
+        id_map = enter_namespaces(choose_id_map(request.sandbox.id_map))
+        sweep_dead(scratch)
+        output = cleanup.enter_context(open_output_file(request.output, scratch=scratch))
+        base = cleanup.enter_context(
+            unpacked_base(
+                image, scratch=scratch, places=request.scratch, id_map=id_map, progress=progress
+            )
+        )
+        lowers = base_lowers_of(base.stack, scratch=scratch)
+        view = cleanup.enter_context(merged_view(lowers, scratch=scratch))
+        view_fd = os.open(view, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        cleanup.callback(os.close, view_fd)
+        tree = BaseView(base.stack, root_status=os.fstat(view_fd))
+        packed = _write(request, output, view_fd, tree=tree, progress=progress)
+        base.verification.remember()
+        return packed
+
+
+def _write(
+    request: ExportRequest, output: OutputFile, view_fd: int, *, tree: BaseView, progress: Progress
+) -> PackedLayer:
+    def write(content: bytes | memoryview, offset: int) -> None:
+        write_at(output.descriptor, content, offset)
+
+    stream = LayerOutput(write, 0, request.compression)
+    with progress.stage("exporting", None) as advance, writing(request.output):
+        changes = list_tree(view_fd, tree, mtime_s=request.mtime_s)
+        packed = pack_layer(changes, stream.write, advance=advance)
+        stream.finish()
+        output.sync()
+        output.commit()
+    log.info("exported %d entries", packed.entry_count)
+    return packed

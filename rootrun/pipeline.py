@@ -1,0 +1,142 @@
+"""One run, told from top to bottom: an image and a script in, an image out.
+
+::
+
+    image source -> layer store -> rootfs -> sandbox -> diff -> layer writer -> image sink
+"""
+
+import logging
+from contextlib import ExitStack
+from dataclasses import replace
+
+from rootrun.compose.base_image import opened_image, unpacked_base
+from rootrun.compose.copy_in import copy_in
+from rootrun.image.digest import digest_of, hex_of
+from rootrun.image.image import Image
+from rootrun.image.sink import Sink, open_sink
+from rootrun.layer.compare import DiffNotes
+from rootrun.layer.pack import pack_layer
+from rootrun.layer.policy import LayerPolicy
+from rootrun.plan import (
+    check_before_run,
+    check_outcome,
+    container_spec,
+    mount_points,
+    planned_config,
+    read_steps,
+)
+from rootrun.progress import Progress
+from rootrun.request import Request
+from rootrun.result import LayerResult, RunResult
+from rootrun.rootfs.backend import Rootfs, open_rootfs
+from rootrun.rootfs.scratch import scratch_directory, sweep_dead
+from rootrun.sandbox.child import run_in_child
+from rootrun.sandbox.container import run_container
+from rootrun.sandbox.idmap_choice import choose_id_map
+from rootrun.sandbox.userns import enter_namespaces
+
+log = logging.getLogger(__name__)
+
+_TAG_LENGTH = 32
+
+
+def run(request: Request, *, progress: Progress) -> RunResult:
+    """Run the scripts of ``request`` in its base and write the new image.
+
+    Turns this process into root of a new user and mount namespace, for good.
+    Raises RootrunError, or Interrupted; then there is no output, and nothing of
+    the run is left.
+    """
+    with ExitStack() as cleanup:  # undone in reverse order
+        scratch = cleanup.enter_context(scratch_directory(request.scratch))
+        image = cleanup.enter_context(
+            opened_image(
+                request.base,
+                ref=request.base_ref,
+                architecture=request.architecture,
+                scratch=scratch,
+            )
+        )
+        config = planned_config(request, image.config, image.config.diff_ids)
+        check_before_run(request, image, config)
+        steps = read_steps(request)
+
+        id_map = enter_namespaces(choose_id_map(request.sandbox.id_map))
+        log.info("id map: %s", id_map.reason)
+        sweep_dead(scratch)
+        sink = cleanup.enter_context(
+            open_sink(
+                request.output,
+                base=image.layers,
+                scratch=scratch,
+                compression=request.compression,
+            )
+        )
+        base = cleanup.enter_context(
+            unpacked_base(
+                image, scratch=scratch, places=request.scratch, id_map=id_map, progress=progress
+            )
+        )
+        rootfs = cleanup.enter_context(
+            open_rootfs(
+                stack=base.stack,
+                scratch=scratch,
+                memory=base.probe_memory,
+                mount_points=mount_points(request, base.stack),
+            )
+        )
+
+        copy_in(request.copies, root=rootfs.root, mtime_s=request.policy.mtime_s)
+        spec = container_spec(
+            request, steps=steps, config=config, id_map=id_map, stack=base.stack, root=rootfs.root
+        )
+        with run_in_child(
+            lambda: sink.write_base(base.verification.is_verified), name="copy base"
+        ) as copying:
+            if steps:
+                check_outcome(run_container(spec, alongside=[copying]), steps, id_map)
+            copying.wait()
+
+        layer = _write_layer(rootfs, sink, policy=request.policy, progress=progress)
+        result = _finish(request, image, sink, layer)
+        sink.commit()
+        base.verification.remember()
+        return replace(result, id_map=id_map.key, rootfs=rootfs.backend)
+
+
+def _write_layer(
+    rootfs: Rootfs, sink: Sink, *, policy: LayerPolicy, progress: Progress
+) -> LayerResult:
+    """Pack what the run changed, and tell what the layer does not keep."""
+    notes = DiffNotes()
+    with progress.stage("packing the layer", None) as advance, sink.new_layer() as output:
+        packed = pack_layer(rootfs.changes(policy, notes), output.write, advance=advance)
+    for line in notes.lines():
+        log.warning("%s", line)
+    log.info("layer: %d entries, %d bytes of files", packed.entry_count, packed.content_bytes)
+    written = output.written
+    return LayerResult(
+        diff_id=written.diff_id,
+        digest=written.digest,
+        size_bytes=written.size_bytes,
+        entry_count=packed.entry_count,
+    )
+
+
+def _finish(request: Request, image: Image, sink: Sink, layer: LayerResult) -> RunResult:
+    """Write what describes the image; a tag that was not given comes from its content."""
+    diff_ids = (*image.config.diff_ids, layer.diff_id)
+    content = planned_config(request, image.config, diff_ids).to_bytes()
+    image_id = digest_of(content)
+    tag = request.tag or hex_of(image_id)[:_TAG_LENGTH]
+    written = sink.finish(content, names=(f"{request.name}:{tag}",))
+    return RunResult(
+        image_id=image_id,
+        manifest_digest=written.manifest_digest,
+        name=request.name,
+        tag=tag,
+        output=request.output.path,
+        layer=layer,
+        base_image_id=image.config_digest if request.base else None,
+        base_layer_count=len(image.layers),
+    )

@@ -1,0 +1,184 @@
+"""From a request and an image to what the run needs: checks, environment, mount points."""
+
+import os
+import shlex
+from pathlib import Path
+
+from rootrun.errors import EXIT_SIGNAL_BASE, ScriptError, UsageError
+from rootrun.image.config import ImageConfig
+from rootrun.image.derive import derive_config
+from rootrun.image.digest import Digest
+from rootrun.image.platform import can_run, machine_platform
+from rootrun.image.source import Image
+from rootrun.layer.entry import EntryPath
+from rootrun.layer.stack import LayerStack
+from rootrun.request import STDIN, NetworkMode, Request
+from rootrun.rootfs.mount_points import MountPoint
+from rootrun.sandbox.idmap import IdMap, IdMapKind
+from rootrun.sandbox.spec import BindMount, CommandStep, ContainerSpec, Outcome, ScriptStep, Step
+
+DEFAULT_ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "USER": "root",
+    "LOGNAME": "root",
+    "TMPDIR": "/tmp",
+    "LANG": "C",
+    "container": "rootrun",
+}
+_BINFMT = "/proc/sys/fs/binfmt_misc"
+_KERNEL_MOUNTS = ("proc", "dev", "sys")
+HOST_NETWORK_FILES = ("etc/resolv.conf", "etc/hosts")
+
+
+def check_before_run(request: Request, image: Image, config: ImageConfig) -> None:
+    """Refuse what cannot work before anything is unpacked; raises UsageError."""
+    if not can_run(config.architecture, emulated=_emulated()):
+        raise UsageError(
+            f"run image: {config.architecture}: programs of this architecture do not run here,"
+            f" this machine is {machine_platform().architecture}",
+            hint="--arch picks another image of an index; qemu-user-static and binfmt-support"
+            " let this machine run others",
+        )
+    total = len(image.layers) + 1
+    if request.max_layers is not None and total > request.max_layers:
+        raise UsageError(
+            f"--max-layers: {request.max_layers}: the base has {len(image.layers)} layers,"
+            f" with the new one that makes {total}"
+        )
+
+
+def script_environment(config: ImageConfig, *, mtime_s: int) -> dict[str, str]:
+    """Return the environment of the script: fixed names, then the image's Env; nothing else."""
+    environment = {**DEFAULT_ENVIRONMENT, "SOURCE_DATE_EPOCH": str(mtime_s)}
+    for entry in config.env:
+        name, _, value = entry.partition("=")
+        environment[name] = value
+    return environment
+
+
+def planned_config(
+    request: Request, base: ImageConfig, diff_ids: tuple[Digest, ...]
+) -> ImageConfig:
+    """Return the configuration of an image with the layers ``diff_ids``, as the user edits it."""
+    return derive_config(
+        base,
+        architecture=request.architecture,
+        diff_ids=diff_ids,
+        edits=request.edits,
+        created=request.created,
+        created_by=created_by(request),
+    )
+
+
+def check_outcome(outcome: Outcome, steps: tuple[Step, ...], id_map: IdMap) -> None:
+    """Raise ScriptError unless the last step ended with status 0."""
+    name = steps[outcome.step].name
+    hint = None
+    if id_map.kind is IdMapKind.SINGLE:
+        hint = "only one uid and gid exist in there: see USER NAMESPACES in rootrun(1)"
+    if outcome.signal_number is not None:
+        number = outcome.signal_number
+        raise ScriptError(
+            f"run script: {name}: killed by signal {number}",
+            exit_code=EXIT_SIGNAL_BASE + number,
+            hint=hint,
+        )
+    if outcome.exit_status:
+        raise ScriptError(
+            f"run script: {name}: ended with status {outcome.exit_status}",
+            exit_code=outcome.exit_status,
+            hint=hint,
+        )
+
+
+def _emulated() -> list[str]:
+    """Return the architectures whose programs binfmt_misc hands to an emulator."""
+    try:
+        registered = os.listdir(_BINFMT)
+    except OSError:
+        return []
+    machines = [name.removeprefix("qemu-") for name in registered if name.startswith("qemu-")]
+    return [machine_platform(machine).architecture for machine in machines]
+
+
+def created_by(request: Request) -> str:
+    """Return the command that the image's history names; no path of this host is in it."""
+    if request.command:
+        return shlex.join(["rootrun", "--", *request.command])
+    scripts = [part for script in request.scripts for part in ("--script", script.name)]
+    return shlex.join(["rootrun", *scripts])
+
+
+def mount_points(request: Request, stack: LayerStack) -> list[MountPoint]:
+    """Return where something is mounted in the root, the user's paths as the image has them."""
+    points = [MountPoint(path=EntryPath(name)) for name in _KERNEL_MOUNTS]
+    for bind in request.sandbox.binds:
+        place = inside(bind.destination, stack)
+        points.append(MountPoint(path=place, is_directory=os.path.isdir(bind.source)))
+    points += [MountPoint(path=inside(place, stack)) for place in request.sandbox.tmpfs]
+    if request.sandbox.network is NetworkMode.HOST:
+        points += [
+            MountPoint(path=EntryPath(name), is_directory=False, replaces_file=True)
+            for name in HOST_NETWORK_FILES
+            if os.path.exists(f"/{name}")
+        ]
+    taken = {point.path for point in points}
+    if EntryPath("") in taken:
+        raise UsageError("mount /: the root itself cannot be mounted over")
+    return points
+
+
+def inside(path: str, stack: LayerStack) -> EntryPath:
+    """Return where the absolute ``path`` of the user leads in the image.
+
+    The directories above it may be symlinks, ``/var/run`` is one nearly everywhere.
+    """
+    head, _, name = path.strip("/").rpartition("/")
+    directory = stack.resolve(EntryPath(head)) if head else ""
+    return EntryPath(f"{directory}/{name}".strip("/"))
+
+
+def read_steps(request: Request) -> tuple[Step, ...]:
+    """Return what to run, the scripts read; raises UsageError if one cannot be."""
+    if request.command:
+        return (CommandStep(request.command),)
+    return tuple(ScriptStep(str(script), _read_script(script)) for script in request.scripts)
+
+
+def container_spec(
+    request: Request,
+    *,
+    steps: tuple[Step, ...],
+    config: ImageConfig,
+    id_map: IdMap,
+    stack: LayerStack,
+    root: Path,
+) -> ContainerSpec:
+    """Return the container in which ``steps`` run; ``config`` is the new image's."""
+    sandbox = request.sandbox
+    return ContainerSpec(
+        root=root,
+        steps=steps,
+        environment=script_environment(config, mtime_s=request.policy.mtime_s),
+        id_map=id_map,
+        working_directory=sandbox.working_directory or "/",
+        user=sandbox.user,
+        has_host_network=sandbox.network is NetworkMode.HOST,
+        binds=tuple(
+            BindMount(bind.source, f"/{inside(bind.destination, stack)}", bind.read_only)
+            for bind in sandbox.binds
+        ),
+        tmpfs=tuple(f"/{inside(place, stack)}" for place in sandbox.tmpfs),
+        timeout_s=sandbox.timeout_s,
+    )
+
+
+def _read_script(path: Path) -> bytes:
+    try:
+        if path == STDIN:
+            with open(0, "rb", closefd=False) as stdin:
+                return stdin.read()
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"--script: {path}: {error.strerror}") from error
