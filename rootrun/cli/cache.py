@@ -8,6 +8,7 @@ from rootrun.cli.parser import Options
 from rootrun.cli.places import cache_directory
 from rootrun.cli.progress import size
 from rootrun.cli.report import compact
+from rootrun.cli.stdout import write_out
 from rootrun.errors import UsageError
 from rootrun.store.maintenance import CachedLayer, list_entries, prune_entries, verify_entries
 
@@ -21,7 +22,7 @@ def run_cache(options: Options) -> int:
         raise UsageError("cache: no home directory to keep one in", hint="name it by --cache-dir")
     entries = _entries(options, directory)
     if options.json:
-        print(compact({"layers": [_to_json(entry) for entry in entries]}), flush=True)
+        write_out(compact({"layers": [_to_json(entry) for entry in entries]}) + "\n")
     else:
         _print_table(entries)
     is_damaged = options.action == "verify" and any(entry.problem for entry in entries)
@@ -54,7 +55,8 @@ def _print_table(entries: Iterable[CachedLayer]) -> None:
             f"{size(entry.size_bytes):>10} {entry.entry_count:>8}  {used}"
             f"  sha256:{entry.key[:12]}  {entry.id_map}{problem}"
         )
-    print("\n".join([*lines, f"{size(total_bytes):>10} in all"]), flush=True)
+    lines.append(f"{size(total_bytes):>10} in all")
+    write_out("".join(f"{line}\n" for line in lines))
 
 
 def _to_json(entry: CachedLayer) -> dict[str, object]:

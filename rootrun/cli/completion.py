@@ -2,6 +2,7 @@
 
 from rootrun.cli import complete_bash, complete_fish, complete_zsh
 from rootrun.cli.parser import Options
+from rootrun.cli.stdout import write_out
 
 _SCRIPTS = {
     "bash": complete_bash.script,
@@ -12,5 +13,5 @@ _SCRIPTS = {
 
 def print_completion(options: Options) -> int:
     """Print the script of the shell that was asked for, and return the exit status."""
-    print(_SCRIPTS[options.shell](), end="", flush=True)
+    write_out(_SCRIPTS[options.shell]())
     return 0

@@ -4,8 +4,6 @@ This is the one place where an error becomes a line and a number; everything
 below raises.
 """
 
-import os
-import sys
 from collections.abc import Callable, Sequence
 
 from rootrun import __version__
@@ -19,6 +17,7 @@ from rootrun.cli.messages import (
 )
 from rootrun.cli.parser import Options, help_text, parse, split_command
 from rootrun.cli.signals import signals_as_exceptions
+from rootrun.cli.stdout import write_out
 from rootrun.errors import EXIT_ROOTRUN_FAILED, EXIT_SIGNAL_BASE, Interrupted, RootrunError
 
 _SIGINT = 2
@@ -31,13 +30,13 @@ def main(argv: Sequence[str]) -> int:
         with signals_as_exceptions():
             return _dispatch(argv)
     except BaseException as error:
-        status = _status_of(error)
-        if "--debug" in argv:
+        status = status_of(error)
+        if "--debug" in (argv[: argv.index("--")] if "--" in argv else argv):
             tell_traceback(error)
         return status
 
 
-def _status_of(error: BaseException) -> int:
+def status_of(error: BaseException) -> int:
     """Tell ``error`` to the user, and return its exit status."""
     match error:
         case Interrupted():
@@ -45,7 +44,6 @@ def _status_of(error: BaseException) -> int:
         case KeyboardInterrupt():
             return EXIT_SIGNAL_BASE + _SIGINT
         case BrokenPipeError():
-            _drop_stdout()
             return EXIT_SIGNAL_BASE + _SIGPIPE
         case RootrunError():
             tell_error(error)
@@ -55,22 +53,15 @@ def _status_of(error: BaseException) -> int:
             return EXIT_ROOTRUN_FAILED
 
 
-def _drop_stdout() -> None:
-    # The interpreter flushes at its end, and would complain about the closed pipe once more.
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
-    os.close(null)
-
-
 def _dispatch(argv: Sequence[str]) -> int:
     command = SUBCOMMANDS.get(argv[0] if argv else "", MAIN)
     rest = argv[1:] if command.name else argv
     before, _ = split_command(rest)
     if "-h" in before or "--help" in before:
-        print(help_text(command), end="", flush=True)
+        write_out(help_text(command))
         return 0
     if not command.name and ("-V" in before or "--version" in before):
-        print(f"rootrun {__version__}", flush=True)
+        write_out(f"rootrun {__version__}\n")
         return 0
     options = parse(command, rest)
     if hasattr(options, "verbose"):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rootrun.cli.parser import Options
 from rootrun.cli.roff import plain_text
+from rootrun.cli.stdout import write_out
 
 MANUAL = Path(__file__).parent.parent / "man" / "rootrun.1"
 
@@ -19,5 +20,5 @@ def show_manual(_: Options) -> int:
             from rootrun.sandbox.handover import hand_over
 
             hand_over([man, "-l", os.fspath(MANUAL)])
-    print(plain_text(MANUAL.read_text(encoding="utf-8")), end="", flush=True)
+    write_out(plain_text(MANUAL.read_text(encoding="utf-8")))
     return 0

@@ -5,14 +5,14 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from rootrun.cli.stdout import write_out
 from rootrun.errors import OutputError
 from rootrun.result import RunResult
 
 
 def print_result(result: RunResult, *, as_json: bool) -> None:
     """Print the image id, or the object of ``--json``, and nothing else."""
-    # Flushed here, where a closed pipe or a full disk can still be told.
-    print(compact(to_json(result)) if as_json else result.image_id, flush=True)
+    write_out(f"{compact(to_json(result)) if as_json else result.image_id}\n")
 
 
 def to_json(result: RunResult) -> Mapping[str, object]:

@@ -6,7 +6,7 @@ import sys
 
 def is_terminal() -> bool:
     """Say whether lines on standard error can be overwritten."""
-    return sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    return sys.stderr.isatty() and (os.environ.get("TERM") or "dumb") != "dumb"
 
 
 def is_coloured() -> bool:

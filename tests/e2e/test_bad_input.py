@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.images import docker_archive, image_content, oci_layout
+from tests.support.images import docker_archive, oci_layout
 from tests.support.tarball import file, symlink, tarball
 from tests.support.workplace import Workplace, busybox_layer
 
@@ -96,7 +96,7 @@ def test_a_missing_blob_is_told(kind: str, workplace: Workplace) -> None:
     layout = oci_layout(workplace.path / "layout", [busybox_layer()])
     blobs = sorted((layout / "blobs" / "sha256").iterdir(), key=lambda blob: blob.stat().st_size)
     {"config": blobs[0], "manifest": blobs[1], "layer": blobs[2]}[kind].unlink()
-    assert "missing" in refused(workplace, "--from", layout) or "No such file"
+    assert "missing" in refused(workplace, "--from", layout)
 
 
 def test_a_corrupt_layer_is_refused_also_when_the_cache_has_it(workplace: Workplace) -> None:
@@ -178,11 +178,11 @@ def test_ac17_too_many_layers_are_refused_with_both_numbers(workplace: Workplace
     assert workplace.build("echo > /y\n", "--max-layers", "3", base=base).exists()
 
 
-def test_several_images_want_a_choice_and_are_listed(workplace: Workplace) -> None:
-    content = image_content([busybox_layer()])
-    assert content.layers
+def test_a_ref_that_the_archive_lacks_is_told_with_those_it_has(workplace: Workplace) -> None:
     base = workplace.base("base.tar", busybox_layer(), names=("one:1",))
-    assert "two:2" in refused(workplace, "--from", base, "--from-ref", "two:2")
+    errors = workplace.run("--from", base, "--from-ref", "two:2", "--", "true").stderr.decode()
+    assert "two:2" in errors
+    assert "one:1" in errors
 
 
 def test_an_existing_output_survives_a_failure(workplace: Workplace) -> None:

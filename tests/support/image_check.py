@@ -64,11 +64,14 @@ def _check_docker(files: dict[str, bytes]) -> CheckedImage:
 
 def _check_v1_chain(files: dict[str, bytes], *, names: list[str], layers: list[bytes]) -> None:
     """Walk from ``repositories`` down, as a reader that knows only the first format does."""
+    if not layers:
+        assert "repositories" not in files
+        return
     repositories = cast("dict[str, dict[str, str]]", json.loads(files["repositories"]))
     tops = {
         f"{name}:{tag}": top for name, tags in repositories.items() for tag, top in tags.items()
     }
-    assert sorted(tops) == (sorted(names) if layers else [])
+    assert sorted(tops) == sorted(names)
     for top in tops.values():
         chain = []
         current: str | None = top
