@@ -6,6 +6,7 @@ the tests copy what is needed into a world-readable directory, once a session.
 
 import compileall
 import os
+import pty
 import shutil
 import subprocess
 import sys
@@ -63,6 +64,24 @@ def run_python(
     prelude = f"import sys; sys.path.insert(0, {os.fspath(installation() / 'lib')!r})\n"
     argv: list[str | Path] = [_interpreter(), "-I", "-c", prelude + source]
     return run_as(argv, account=account, env=env, cwd=cwd, stdin=stdin)
+
+
+def show_on_terminal(source: str, env: Mapping[str, str]) -> str:
+    """Run Python ``source`` with a terminal as standard error, and return what it shows there."""
+    controller, terminal = pty.openpty()
+    try:
+        prelude = f"import sys; sys.path.insert(0, {os.fspath(installation() / 'lib')!r})\n"
+        subprocess.run(
+            [_interpreter(), "-I", "-c", prelude + source],
+            stderr=terminal,
+            env={**clean_environment(None), **env},
+            timeout=TIMEOUT_S,
+            check=True,
+        )
+        return os.read(controller, 65536).decode()
+    finally:
+        os.close(controller)
+        os.close(terminal)
 
 
 def run_as(
