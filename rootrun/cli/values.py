@@ -157,8 +157,13 @@ def parse_bind(text: str) -> Bind:
 
 
 def parse_copy(text: str) -> CopyIn:
-    """Return the copy that ``PATH[:DST]`` says; a colon counts only before an absolute DST."""
-    source, colon, destination = text.rpartition(":/")
+    """Return the copy that ``PATH[:DST]`` says; a colon counts only before an absolute DST.
+
+    A slash at the end of DST is kept: it says that DST is a directory.
+    """
+    source, colon, rest = text.rpartition(":/")
     if not colon:
         return CopyIn(source=parse_path(text))
-    return CopyIn(source=parse_path(source), destination=parse_absolute("/" + destination))
+    destination = parse_absolute("/" + rest)
+    slash = "/" if rest.endswith("/") else ""
+    return CopyIn(source=parse_path(source), destination=destination + slash)

@@ -101,7 +101,7 @@ def test_owners_are_numbers_or_rules() -> None:
 def test_copy_splits_at_an_absolute_destination_only() -> None:
     assert values.parse_copy("a:b").source == Path("a:b")
     copied = values.parse_copy("a:b:/opt//x/")
-    assert (copied.source, copied.destination) == (Path("a:b"), "/opt/x")
+    assert (copied.source, copied.destination) == (Path("a:b"), "/opt/x/")
 
 
 @pytest.mark.parametrize(
