@@ -16,7 +16,6 @@ from tests.support.users import Account, sweep_dead_sessions, temporary_account
 @pytest.fixture(scope="session")
 def _accounts_can_be_made() -> None:
     require(os.geteuid() == 0, "making accounts needs root")
-    sweep_dead_sessions()
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +35,7 @@ def lone(_accounts_can_be_made: None) -> Iterator[Account]:
 @pytest.fixture
 def public_path() -> Iterator[Path]:
     """A fresh directory that every account can read: ``tmp_path`` is the caller's alone."""
-    path = Path(tempfile.mkdtemp(prefix="rrtest-public-"))
+    path = Path(tempfile.mkdtemp(prefix=f"rrtest{os.getpid()}-public-"))
     path.chmod(0o755)
     try:
         yield path
@@ -53,6 +52,11 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         report.outcome = "failed"
         report.longrepr = f"ROOTRUN_MUST_WORK=1, but: {reason}"
     return report
+
+
+def pytest_sessionstart() -> None:
+    """Remove what killed sessions left."""
+    sweep_dead_sessions()
 
 
 def pytest_sessionfinish() -> None:

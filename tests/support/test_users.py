@@ -1,9 +1,13 @@
 """The accounts of the tests are what the tests take them for."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 from tests.support.program import run_as, run_python, run_rootrun
-from tests.support.users import Account, temporary_account
+from tests.support.require import require
+from tests.support.users import Account, sweep_dead_sessions, temporary_account
 
 
 def test_account_with_subordinate_ids_owns_its_ranges(tester: Account) -> None:
@@ -45,3 +49,24 @@ def _is_dead(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except (FileNotFoundError, ProcessLookupError):
         return True
+
+
+def test_session_that_was_killed_is_swept() -> None:
+    session = """
+import os, signal
+from tests.support.users import temporary_account
+with temporary_account("killed", subids=True) as account:
+    print(account.name, account.home.parent, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    require(os.geteuid() == 0, "making accounts needs root")
+    checkout = Path(__file__).parent.parent.parent
+    done = subprocess.run(
+        [sys.executable, "-c", session], capture_output=True, text=True, cwd=checkout, check=False
+    )
+    name, directory = done.stdout.split()
+    assert name in Path("/etc/passwd").read_text()
+    sweep_dead_sessions()
+    assert name not in Path("/etc/passwd").read_text()
+    assert name not in Path("/etc/subuid").read_text()
+    assert not Path(directory).exists()

@@ -59,13 +59,20 @@ def temporary_account(name: str, *, subids: bool) -> Iterator[Account]:
 
 
 def sweep_dead_sessions() -> None:
-    """Remove the accounts and homes of sessions that were killed before they could."""
-    for line in Path("/etc/passwd").read_text().splitlines():
-        name, _, _, _, _, home, _ = line.split(":")
-        session = re.fullmatch(rf"{_PREFIX}(\d+)[a-z]+", name)
-        if session and not Path(f"/proc/{session[1]}").exists():
-            _remove(name)
-            shutil.rmtree(Path(home).parent, ignore_errors=True)
+    """Remove the accounts and directories of sessions that were killed before they could."""
+    if os.geteuid() == 0:
+        for line in Path("/etc/passwd").read_text().splitlines():
+            name = line.partition(":")[0]
+            if _is_of_dead_session(name):
+                _remove(name)
+    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+        if _is_of_dead_session(path.name):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_of_dead_session(name: str) -> bool:
+    session = re.match(rf"{_PREFIX}(\d+)", name)
+    return session is not None and not Path(f"/proc/{session[1]}").exists()
 
 
 def _create(name: str, *, base: Path, subids: bool) -> Account:
