@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -102,19 +103,23 @@ def test_stdout_gets_the_whole_image(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["image.tar"]
 
 
-@pytest.fixture
-def full_stdout() -> Iterator[None]:
+@contextmanager
+def _full_stdout() -> Iterator[None]:
     saved, full = os.dup(1), os.open("/dev/full", os.O_WRONLY)
     os.dup2(full, 1)
-    yield
-    os.dup2(saved, 1)
-    os.close(saved)
-    os.close(full)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
+        os.close(full)
 
 
-@pytest.mark.usefixtures("full_stdout")
 def test_stdout_that_is_full_is_an_error(tmp_path: Path) -> None:
     with open_output_file(STDOUT, scratch=tmp_path) as output:
         output.write_at(b"content", 0)
-        with pytest.raises(OutputError, match="write image: stdout: No space left on device"):
+        with (
+            pytest.raises(OutputError, match="write image: stdout: No space left on device"),
+            _full_stdout(),
+        ):
             output.commit()

@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 from tests.support.image_check import assert_image_valid
 
 __all__ = [
+    "Style",
     "assert_image_valid",
     "docker_archive",
     "oci_layout",
