@@ -1,1 +1,1 @@
-
+"""Layers: tar and trees, and nothing of namespaces or images."""
