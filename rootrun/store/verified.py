@@ -1,9 +1,11 @@
 """Memory of blobs that were read and found to be what their digests say.
 
 A base is hashed once, not in each run: the memory holds for a file as long as
-its device, inode, size, mtime and ctime are the same. A file that was modified
-within the last second before it was read is not remembered, since a later write
-could leave the same coarse time (the "racy" case of git's index).
+its device, inode, size, mtime and ctime are the same. Making or removing a hard
+link of a file gives it a new ctime, so one may differ where the number of links
+does. A file that was modified within the last second before it was read is not
+remembered, since a later write could leave the same coarse time (the "racy" case
+of git's index).
 """
 
 import hashlib
@@ -25,6 +27,12 @@ class Stamp(NamedTuple):
     size_bytes: int
     mtime_ns: int
     ctime_ns: int
+    link_count: int
+
+    def holds_for(self, now: "Stamp") -> bool:
+        """Say whether a file with the stamp ``now`` has the content it had with this one."""
+        same = self[:4] == now[:4]
+        return same and (self.ctime_ns == now.ctime_ns or self.link_count != now.link_count)
 
 
 class VerifiedBlob(NamedTuple):
@@ -40,7 +48,12 @@ def stamp_of(path: Path) -> Stamp:
     """Return the stamp of the file that ``path`` leads to."""
     status = os.stat(path)
     return Stamp(
-        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+        status.st_nlink,
     )
 
 
@@ -55,7 +68,7 @@ class VerifiedBlobs:
         try:
             stamp = stamp_of(path)
             known = json.loads(self._memory(stamp).read_bytes())
-            if known["stamp"] != list(stamp):
+            if not Stamp(*known["stamp"]).holds_for(stamp):
                 return []
             return [VerifiedBlob(*blob) for blob in known["blobs"]]
         except (OSError, ValueError, KeyError, TypeError):
@@ -64,14 +77,12 @@ class VerifiedBlobs:
     def remember(self, path: Path, blobs: Iterable[VerifiedBlob], *, read: Stamp) -> None:
         """Remember ``blobs`` of the file at ``path``, which had the stamp ``read`` when opened.
 
-        Nothing is remembered if the content may have changed since. A new ctime
-        alone does not count: a hard link made of the file gives it one. Failing
-        to write is no failure of the run.
+        Nothing is remembered if the content may have changed since. Failing to
+        write is no failure of the run.
         """
         try:
             now = stamp_of(path)
-            same = now[:4] == read[:4]
-            if not same or time.time_ns() - now.mtime_ns < _RACY_NS:
+            if not read.holds_for(now) or time.time_ns() - now.mtime_ns < _RACY_NS:
                 return
             text = json.dumps({"stamp": now, "blobs": sorted(set(blobs))}, separators=(",", ":"))
             memory = self._memory(now)
