@@ -2,13 +2,13 @@
 
 import os
 import shutil
-import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.program import remove_installation
+from tests.support.public import make_public_directory
 from tests.support.require import MUST_WORK, require
 from tests.support.users import Account, sweep_dead_sessions, temporary_account
 
@@ -35,8 +35,7 @@ def lone(_accounts_can_be_made: None) -> Iterator[Account]:
 @pytest.fixture
 def public_path() -> Iterator[Path]:
     """A fresh directory that every account can read: ``tmp_path`` is the caller's alone."""
-    path = Path(tempfile.mkdtemp(prefix=f"rrtest{os.getpid()}-public-"))
-    path.chmod(0o755)
+    path = make_public_directory("public")
     try:
         yield path
     finally:

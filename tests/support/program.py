@@ -10,13 +10,13 @@ import pty
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 import rootrun
+from tests.support.public import is_open, make_public_directory
 from tests.support.require import require
 from tests.support.users import Account
 
@@ -118,7 +118,7 @@ def clean_environment(account: Account | None) -> dict[str, str]:
 @cache
 def installation() -> Path:
     """Return the directory of this session's installation: ``bin/rootrun``, ``lib``, ``home``."""
-    base = Path(tempfile.mkdtemp(prefix=f"rrtest{os.getpid()}-program-"))
+    base = make_public_directory("program")
     try:
         _install(base)
     except BaseException:
@@ -174,11 +174,7 @@ def _interpreter() -> Path:
     """Return the interpreter under the virtual environment, which has to be readable for all."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     for candidate in (Path(sys.base_prefix, "bin", version), Path("/usr/bin", version)):
-        if candidate.exists() and all(_is_open(path) for path in candidate.resolve().parents):
+        if candidate.exists() and is_open(candidate.resolve().parent):
             return candidate
     require(False, f"{version} lies where only its owner can look")
     raise AssertionError("unreachable")
-
-
-def _is_open(directory: Path) -> bool:
-    return directory.stat().st_mode & 0o005 == 0o005

@@ -16,7 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-_PREFIX = "rrtest"
+from tests.support.public import PREFIX, make_public_directory, public_parent
+
 _SUBID_COUNT = 65536
 _FIRST_SUBID = 200_000_000  # far above what useradd(8) hands out by itself
 
@@ -49,8 +50,8 @@ def temporary_account(name: str, *, subids: bool) -> Iterator[Account]:
 
     At the end its processes are killed, the account and its home removed.
     """
-    full_name = f"{_PREFIX}{os.getpid()}{name}"
-    base = Path(tempfile.mkdtemp(prefix=f"{full_name}-"))
+    full_name = f"{PREFIX}{os.getpid()}{name}"
+    base = make_public_directory(name)
     try:
         yield _create(full_name, base=base, subids=subids)
     finally:
@@ -65,18 +66,17 @@ def sweep_dead_sessions() -> None:
             name = line.partition(":")[0]
             if _is_of_dead_session(name):
                 _remove(name)
-    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+    for path in public_parent().glob(f"{PREFIX}*-*"):
         if _is_of_dead_session(path.name):
             shutil.rmtree(path, ignore_errors=True)
 
 
 def _is_of_dead_session(name: str) -> bool:
-    session = re.match(rf"{_PREFIX}(\d+)", name)
+    session = re.match(rf"{PREFIX}(\d+)", name)
     return session is not None and not Path(f"/proc/{session[1]}").exists()
 
 
 def _create(name: str, *, base: Path, subids: bool) -> Account:
-    base.chmod(0o755)
     home = base / "home"
     with _account_files_locked():
         # A system account gets no subordinate ids by itself, whatever login.defs says.
