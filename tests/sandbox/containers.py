@@ -86,6 +86,7 @@ def start(wanted: Wanted, *, account: Account | None = None) -> subprocess.Popen
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        bufsize=0,  # so that a test can take the first lines of the output
     )
     if account is not None:
         for pipe in filter(None, (process.stdout, process.stderr)):
