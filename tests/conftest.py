@@ -54,8 +54,9 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 def pytest_sessionstart() -> None:
-    """Remove what killed sessions left."""
+    """Remove what killed sessions left, and let accounts read what this one makes."""
     sweep_dead_sessions()
+    os.umask(0o022)
 
 
 def pytest_sessionfinish() -> None:
