@@ -35,7 +35,7 @@ class ArchiveBody:
         for layer in base:
             self._offsets.append(self._end + BLOCK_BYTES)
             self._end += BLOCK_BYTES + _padded(layer.blob.size_bytes)
-        require_space(output.path.parent, self._end, target=output.target)
+        require_space(output.directory, self._end, target=output.target)
         self._layer_start = self._end
 
     def write_base(self, is_verified: Callable[[Layer], bool]) -> None:

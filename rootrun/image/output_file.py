@@ -1,4 +1,4 @@
-"""An output that appears whole or not at all: a temporary file, fsync, rename."""
+"""An output that appears whole or not at all: a file without a name, fsync, rename."""
 
 import errno
 import os
@@ -11,46 +11,47 @@ from rootrun.errors import OutputError
 
 STDOUT = Path("-")
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+_ANONYMOUS = os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC
 _CHUNK_BYTES = 1 << 20
 
 
 class OutputFile:
-    """A file that is written under a name of its own; ``commit`` gives it the target's."""
+    """A file that nobody sees under the name of ``target`` before ``commit``.
 
-    def __init__(self, descriptor: int, path: Path, *, target: Path) -> None:
+    ``path`` leads to it meanwhile, in this process and in those it forks.
+    """
+
+    def __init__(self, descriptor: int, path: Path, *, target: Path, directory: Path) -> None:
         self.descriptor = descriptor
         self.path = path
-        self._target = target
-
-    @property
-    def target(self) -> Path:
-        """What the user called the output."""
-        return self._target
+        self.target = target
+        self.directory = directory
 
     def write_at(self, content: bytes | memoryview, offset: int) -> None:
         """Write all of ``content`` at ``offset``."""
-        with writing(self._target):
+        with writing(self.target):
             write_at(self.descriptor, content, offset)
 
     def sync(self) -> None:
         """Bring the content to the disk, where it is to stay."""
-        if self._target != STDOUT:
+        if self.target != STDOUT:
             os.fsync(self.descriptor)
 
     def commit(self) -> None:
         """Give the file its name, or copy it to stdout; the file must be complete."""
-        with writing(self._target):
-            if self._target == STDOUT:
+        with writing(self.target):
+            if self.target == STDOUT:
                 _copy_to_stdout(self.descriptor)
                 return
             os.fchmod(self.descriptor, file_mode())
-            os.replace(self.path, self._target)
-            sync_directory(self._target.parent)
+            with _named(self) as path:
+                os.replace(path, self.target)
+            sync_directory(self.directory)
 
 
 @contextmanager
 def open_output_file(target: Path, *, scratch: Path) -> Iterator[OutputFile]:
-    """Create the temporary file for ``target``, beside it; for stdout below ``scratch``.
+    """Create the file that becomes ``target``, beside it; for stdout below ``scratch``.
 
     A symlink is written through, as a shell's redirection does. Without
     ``commit`` nothing stays behind. Raises OutputError, also where a rename
@@ -59,14 +60,46 @@ def open_output_file(target: Path, *, scratch: Path) -> Iterator[OutputFile]:
     with writing(target):
         final = target if target == STDOUT else _real_target(target)
         place = scratch / "stdout" if target == STDOUT else final
-        temporary = temporary_path(place)
-        descriptor = os.open(temporary, _FLAGS, 0o600)
+        descriptor, path = _create(place)
     try:
-        yield OutputFile(descriptor, temporary, target=final)
+        yield OutputFile(descriptor, path, target=final, directory=place.parent)
     finally:
         os.close(descriptor)
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
+        if path.parent == place.parent:
+            path.unlink(missing_ok=True)
+
+
+def _create(place: Path) -> tuple[int, Path]:
+    """Create a file without a name, which the kernel removes even after a SIGKILL.
+
+    Where the file system cannot (NFS, overlayfs before Linux 6.3) it gets a
+    hidden one.
+    """
+    with suppress(OSError):
+        descriptor = os.open(place.parent, _ANONYMOUS, 0o600)
+        path = Path(f"/proc/self/fd/{descriptor}")
+        if path.exists():
+            return descriptor, path
+        os.close(descriptor)
+    path = temporary_path(place)
+    return os.open(path, _FLAGS, 0o600), path
+
+
+@contextmanager
+def _named(output: OutputFile) -> Iterator[Path]:
+    """Give the path of ``output`` in its directory, and with it a name if it has none."""
+    if output.path.parent == output.directory:
+        yield output.path
+        return
+    path = temporary_path(output.target)
+    root = os.open("/", os.O_PATH | os.O_CLOEXEC)
+    try:
+        # Without a src_dir_fd Python calls link(2), which would link the symlink in /proc.
+        os.link(output.path, path, src_dir_fd=root)
+        yield path
+    finally:
+        os.close(root)
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

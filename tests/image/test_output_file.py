@@ -15,6 +15,7 @@ from rootrun.image.output_file import STDOUT, open_output_file, require_space, t
 from tests.image.writing import write_image
 from tests.support.image_check import assert_image_valid
 from tests.support.images import docker_archive
+from tests.support.require import require_program
 from tests.support.tarball import file, tarball
 
 
@@ -32,6 +33,32 @@ def test_nobody_else_can_read_an_unfinished_output(tmp_path: Path) -> None:
     with open_output_file(tmp_path / "out", scratch=tmp_path) as output:
         assert stat.S_IMODE(os.fstat(output.descriptor).st_mode) == 0o600
         assert not (tmp_path / "out").exists()
+
+
+def test_unfinished_output_has_no_name_that_a_kill_could_leave(tmp_path: Path) -> None:
+    with open_output_file(tmp_path / "out", scratch=tmp_path) as output:
+        output.write_at(b"content", 0)
+        assert output.path.read_bytes() == b"content"
+        assert os.listdir(tmp_path) == []
+        output.commit()
+    assert (tmp_path / "out").read_bytes() == b"content"
+    assert os.listdir(tmp_path) == ["out"]
+
+
+@pytest.mark.userns
+def test_output_is_written_where_files_need_a_name(tmp_path: Path) -> None:
+    require_program("unshare")
+    (tmp_path / "place").mkdir()
+    source = (
+        "import os, sys\n"
+        "from tests.image.writing import write_image\n"
+        "write_image(None, sys.argv[1])\n"
+    )
+    hide_proc = ["unshare", "-rm", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh"]
+    argv = [*hide_proc, sys.executable, "-c", source, f"{tmp_path}/place/out.tar"]
+    subprocess.run(argv, check=True)
+    assert_image_valid(tmp_path / "place/out.tar")
+    assert os.listdir(tmp_path / "place") == ["out.tar"]
 
 
 def test_output_may_be_the_base_itself(tmp_path: Path) -> None:
