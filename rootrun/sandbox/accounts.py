@@ -41,8 +41,9 @@ def resolve_user(user: str | None) -> Identity:
     uid, own_gid = (int(entry[2]), int(entry[3])) if entry else (int(name), 0)
     if group:
         return Identity(uid, _gid(group, user), ())
-    groups = tuple(_groups_of(entry[0])) if entry else ()
-    return Identity(uid, own_gid, groups)
+    # The own group is among them, and first, as initgroups(3) has it.
+    groups = (own_gid, *_groups_of(entry[0])) if entry else (own_gid,)
+    return Identity(uid, own_gid, tuple(dict.fromkeys(groups)))
 
 
 def _passwd_entry(name: str) -> list[str] | None:

@@ -156,7 +156,9 @@ def test_no_space_left_to_work_in_is_told(where: str, workplace: Workplace) -> N
     full = workplace.path / "full"
     full.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=777", "none", full], check=True)
-    args = ["--no-cache", "--tmpdir", full] if where == "tmpdir" else ["--cache-dir", full / "c"]
+    args: list[str | Path] = (
+        ["--no-cache", "--tmpdir", full] if where == "tmpdir" else ["--cache-dir", full / "c"]
+    )
     try:
         line = refused(workplace, "--from", base, *args)
     finally:

@@ -13,7 +13,8 @@ from tests.support.require import require_program
 
 def skopeo_inspect(reference: str, *, config: bool = False) -> dict[str, object]:
     """Return what ``skopeo inspect`` says of an image, or its configuration."""
-    argv = [require_program("skopeo"), "inspect", *(["--config"] if config else []), reference]
+    options = ["--config"] if config else []
+    argv = [os.fspath(require_program("skopeo")), "inspect", *options, reference]
     found = json.loads(subprocess.run(argv, capture_output=True, check=True).stdout)
     assert isinstance(found, dict)
     return found
@@ -52,13 +53,13 @@ def run_in_rootfs(rootfs: Path, *argv: str) -> bytes:
 
 def podman_load(archive: Path) -> list[str]:
     """Load an archive into a fresh podman storage and return the names it then has."""
-    podman = require_program("podman")
+    podman = os.fspath(require_program("podman"))
     # Not pytest's directory: podman refuses a runroot of more than 50 characters.
     with tempfile.TemporaryDirectory(prefix="rrp-") as directory:
         storage = [f"--root={directory}/s", f"--runroot={directory}/r"]
         argv = [podman, "--storage-driver=vfs", *storage]
         env = {**os.environ, "TMPDIR": directory}
-        load = [*argv, "load", "-q", "-i", archive]
+        load = [*argv, "load", "-q", "-i", os.fspath(archive)]
         subprocess.run(load, check=True, capture_output=True, env=env)
         images = subprocess.run(
             [*argv, "images", "--format", "{{.Repository}}:{{.Tag}}"],
