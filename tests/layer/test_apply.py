@@ -8,7 +8,6 @@ import pytest
 
 from rootrun.errors import LayerError
 from rootrun.layer.entry import ROOT, EntryPath, EntryType
-from rootrun.layer.removal import remove_tree
 from tests.support.tarball import (
     Member,
     device,
@@ -199,23 +198,11 @@ def test_entries_and_bytes_are_counted(tmp_path: Path) -> None:
     assert (unpacked.record.entry_count, unpacked.record.size_bytes) == (3, 5)
 
 
-def test_deepest_tree_that_a_name_can_say_is_unpacked(tmp_path: Path) -> None:
+def test_deepest_tree_that_a_name_can_say_is_unpacked(deep_path: Path) -> None:
     path = "/".join("d" * 2000)
-    try:
-        unpacked = unpack(tmp_path, file(f"{path}/f", b"x"))
-        assert len(unpacked.record.implicit) == 2001
-        assert EntryPath(path) in unpacked.record.implicit
-    finally:
-        _remove(tmp_path / "tree")
-
-
-def _remove(path: Path) -> None:
-    # Too deep for shutil.rmtree, and so for pytest.
-    directory_fd = os.open(path.parent, os.O_RDONLY)
-    try:
-        remove_tree(path.name, directory_fd=directory_fd)
-    finally:
-        os.close(directory_fd)
+    unpacked = unpack(deep_path, file(f"{path}/f", b"x"))
+    assert len(unpacked.record.implicit) == 2001
+    assert EntryPath(path) in unpacked.record.implicit
 
 
 def test_error_of_the_kernel_is_told_with_the_path(tmp_path: Path) -> None:
