@@ -1,5 +1,6 @@
 """Becoming root of a new user namespace, with a mount namespace of its own."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,9 @@ from rootrun.sandbox.idmap import Extent, IdMap, IdMapKind, map_lines
 from rootrun.sandbox.idmap_choice import single_id_map
 from rootrun.sandbox.refusal import namespace_error
 from rootrun.sandbox.wire import MessageReader, error_from, send, send_error
+
+# Since Linux 5.12 (user_namespaces(7)); what a container of uid 0 with all capabilities dropped is.
+_ROOT_WITHOUT_SETFCAP = "root without CAP_SETFCAP cannot be mapped: run rootrun as another user"
 
 
 def enter_namespaces(id_map: IdMap) -> IdMap:
@@ -130,7 +134,10 @@ def _write_single_map(id_map: IdMap) -> None:
         _write("/proc/self/uid_map", map_lines(id_map.uids))
         _write("/proc/self/gid_map", map_lines(id_map.gids))
     except OSError as error:
-        raise namespace_error(error, step="write id map") from error
+        told = namespace_error(error, step="write id map")
+        if error.errno == errno.EPERM and id_map.uids[0].host_id == 0:
+            told.hint = _ROOT_WITHOUT_SETFCAP
+        raise told from error
 
 
 def _numbers(extents: tuple[Extent, ...]) -> list[str]:
