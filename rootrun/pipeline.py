@@ -6,8 +6,9 @@
 """
 
 import logging
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
+from pathlib import Path
 
 from rootrun.compose.base_image import opened_image, unpacked_base
 from rootrun.compose.copy_in import copy_in
@@ -21,6 +22,7 @@ from rootrun.plan import (
     check_before_run,
     check_outcome,
     container_spec,
+    describe,
     mount_points,
     planned_config,
     read_steps,
@@ -49,29 +51,15 @@ def run(request: Request, *, progress: Progress) -> RunResult:
     """
     with ExitStack() as cleanup:  # undone in reverse order
         scratch = cleanup.enter_context(scratch_directory(request.scratch))
-        image = cleanup.enter_context(
-            opened_image(
-                request.base,
-                ref=request.base_ref,
-                architecture=request.architecture,
-                scratch=scratch,
-            )
-        )
+        image = cleanup.enter_context(opened_image(request.image_choice, scratch=scratch))
         config = planned_config(request, image.config, image.config.diff_ids)
         check_before_run(request, image, config)
         steps = read_steps(request)
 
         id_map = enter_namespaces(choose_id_map(request.sandbox.id_map))
-        log.info("id map: %s", id_map.reason)
+        log.info("id map: %s", describe(id_map))
         sweep_dead(scratch)
-        sink = cleanup.enter_context(
-            open_sink(
-                request.output,
-                base=image.layers,
-                scratch=scratch,
-                compression=request.compression,
-            )
-        )
+        sink = cleanup.enter_context(_open_output(request, image, scratch))
         base = cleanup.enter_context(
             unpacked_base(
                 image, scratch=scratch, places=request.scratch, id_map=id_map, progress=progress
@@ -79,7 +67,7 @@ def run(request: Request, *, progress: Progress) -> RunResult:
         )
         rootfs = cleanup.enter_context(
             open_rootfs(
-                stack=base.stack,
+                base.stack,
                 scratch=scratch,
                 memory=base.probe_memory,
                 mount_points=mount_points(request, base.stack),
@@ -88,20 +76,25 @@ def run(request: Request, *, progress: Progress) -> RunResult:
 
         copy_in(request.copies, root=rootfs.root, mtime_s=request.policy.mtime_s)
         spec = container_spec(
-            request, steps=steps, config=config, id_map=id_map, stack=base.stack, root=rootfs.root
+            request, base.stack, steps=steps, config=config, id_map=id_map, root=rootfs.root
         )
-        with run_in_child(
-            lambda: sink.write_base(base.verification.is_verified), name="copy base"
-        ) as copying:
-            if steps:
-                check_outcome(run_container(spec, alongside=[copying]), steps, id_map)
+        is_verified = base.verification.is_verified
+        with run_in_child(lambda: sink.write_base(is_verified), name="copy base") as copying:
+            check_outcome(run_container(spec, alongside=[copying]), steps, id_map)
             copying.wait()
+        base.verification.note_copied()
 
         layer = _write_layer(rootfs, sink, policy=request.policy, progress=progress)
         result = _finish(request, image, sink, layer)
         sink.commit()
         base.verification.remember()
         return replace(result, id_map=id_map.key, rootfs=rootfs.backend)
+
+
+def _open_output(request: Request, image: Image, scratch: Path) -> AbstractContextManager[Sink]:
+    return open_sink(
+        request.output, base=image.layers, scratch=scratch, compression=request.compression
+    )
 
 
 def _write_layer(

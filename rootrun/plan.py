@@ -71,6 +71,13 @@ def planned_config(
     )
 
 
+def describe(id_map: IdMap) -> str:
+    """Return what the user should know of the id map, once."""
+    if id_map.kind is IdMapKind.SINGLE:
+        return f"{id_map.reason}; one uid and gid exist, chown and su to others fail"
+    return id_map.reason
+
+
 def check_outcome(outcome: Outcome, steps: tuple[Step, ...], id_map: IdMap) -> None:
     """Raise ScriptError unless the last step ended with status 0."""
     name = steps[outcome.step].name
@@ -148,11 +155,11 @@ def read_steps(request: Request) -> tuple[Step, ...]:
 
 def container_spec(
     request: Request,
+    stack: LayerStack,
     *,
     steps: tuple[Step, ...],
     config: ImageConfig,
     id_map: IdMap,
-    stack: LayerStack,
     root: Path,
 ) -> ContainerSpec:
     """Return the container in which ``steps`` run; ``config`` is the new image's."""

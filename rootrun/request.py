@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+from typing import NamedTuple
 
 from rootrun.image.compression import Compression
 from rootrun.image.edits import ConfigEdits
@@ -59,6 +60,14 @@ class Sandbox:
     timeout_s: float | None = None
 
 
+class ImageChoice(NamedTuple):
+    """Which image is meant: where it is, and which of several there."""
+
+    reference: ImageReference | None  # None: an empty root
+    ref: str | None  # NAME:TAG
+    architecture: str | None  # as parse_platform takes it
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One run. ``scripts`` run in order, or ``command`` does; one of both is empty."""
@@ -80,6 +89,11 @@ class Request:
     sandbox: Sandbox = field(default_factory=Sandbox)
     scratch: Scratch
 
+    @property
+    def image_choice(self) -> ImageChoice:
+        """The base."""
+        return ImageChoice(self.base, self.base_ref, self.architecture)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRequest:
@@ -93,3 +107,8 @@ class ExportRequest:
     compression: Compression = Compression.NONE
     sandbox: Sandbox = field(default_factory=Sandbox)  # id_map and rootfs count
     scratch: Scratch
+
+    @property
+    def image_choice(self) -> ImageChoice:
+        """The image to export."""
+        return ImageChoice(self.image, self.image_ref, self.architecture)

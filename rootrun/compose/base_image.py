@@ -8,11 +8,10 @@ from pathlib import Path
 
 from rootrun.compose.pull import pulled
 from rootrun.errors import StoreError
-from rootrun.image.reference import ImageReference
 from rootrun.image.source import Image, open_image
 from rootrun.layer.stack import LayerStack
 from rootrun.progress import Progress
-from rootrun.request import Scratch
+from rootrun.request import ImageChoice, Scratch
 from rootrun.rootfs.unpack import Unpacker
 from rootrun.rootfs.verification import Verification
 from rootrun.sandbox.idmap import IdMap
@@ -32,10 +31,8 @@ class UnpackedBase:
 
 
 @contextmanager
-def opened_image(
-    reference: ImageReference | None, *, ref: str | None, architecture: str | None, scratch: Path
-) -> Iterator[Image]:
-    """Open the image that ``reference`` names, fetching it from a registry if need be.
+def opened_image(choice: ImageChoice, *, scratch: Path) -> Iterator[Image]:
+    """Open the image that ``choice`` names, fetching it from a registry if need be.
 
     Reads manifest and configuration only. What must be spooled goes below ``scratch``.
     """
@@ -45,8 +42,10 @@ def opened_image(
         spool.mkdir(exist_ok=True)
         return spool
 
-    local = pulled(reference, architecture=architecture, into=make_spool)
-    with open_image(local, ref=ref, architecture=architecture, scratch=make_spool) as image:
+    local = pulled(choice.reference, architecture=choice.architecture, into=make_spool)
+    with open_image(
+        local, ref=choice.ref, architecture=choice.architecture, scratch=make_spool
+    ) as image:
         yield image
 
 

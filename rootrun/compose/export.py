@@ -29,14 +29,7 @@ def export_image(request: ExportRequest, *, progress: Progress) -> PackedLayer:
     """
     with ExitStack() as cleanup:
         scratch = cleanup.enter_context(scratch_directory(request.scratch))
-        image = cleanup.enter_context(
-            opened_image(
-                request.image,
-                ref=request.image_ref,
-                architecture=request.architecture,
-                scratch=scratch,
-            )
-        )
+        image = cleanup.enter_context(opened_image(request.image_choice, scratch=scratch))
         id_map = enter_namespaces(choose_id_map(request.sandbox.id_map))
         sweep_dead(scratch)
         output = cleanup.enter_context(open_output_file(request.output, scratch=scratch))

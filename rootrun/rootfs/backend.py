@@ -34,8 +34,8 @@ class Rootfs(Protocol):
 
 
 def open_rootfs(
-    *,
     stack: LayerStack,
+    *,
     scratch: Path,
     memory: Path,
     mount_points: Iterable[MountPoint],

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+from rootrun.image.compression import Compression
 from rootrun.image.digest import Digest
 from rootrun.image.source import Image, Layer
 from rootrun.store.verified import Stamp, VerifiedBlob, VerifiedBlobs, stamp_of
+
+_UNKNOWN = Digest("")
 
 
 class Verification:
@@ -36,6 +39,13 @@ class Verification:
         self._known[blob.path][blob.offset, blob.size_bytes] = VerifiedBlob(
             blob.offset, blob.size_bytes, layer.diff_id, digest
         )
+
+    def note_copied(self) -> None:
+        """Note that all blobs were copied into an output, which verifies what is not verified."""
+        for layer in self._layers:
+            if not self.is_verified(layer):
+                is_plain = layer.compression is Compression.NONE
+                self.note(layer, digest=layer.digest or (layer.diff_id if is_plain else _UNKNOWN))
 
     def remember(self) -> None:
         """Keep what is known for later runs."""

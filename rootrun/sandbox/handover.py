@@ -10,4 +10,4 @@ def hand_over(argv: Sequence[str]) -> NoReturn:
 
     Nothing of this process is unwound: call it only where nothing is held.
     """
-    os.execv(argv[0], argv)
+    os.execv(argv[0], list(argv))

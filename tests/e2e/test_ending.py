@@ -1,0 +1,162 @@
+"""How a run ends: the script's status, signals, kills and what is left then: nothing."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.program import clean_environment, installation
+from tests.support.workplace import Workplace, content_of
+
+pytestmark = pytest.mark.userns
+
+STOP_LIMIT_S = 20
+
+
+@contextmanager
+def running(workplace: Workplace, script: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a run and wait until its script says ``ready``; kill it at the end."""
+    workplace.base()
+    workplace.write("setup.sh", script)
+    scratch = workplace.path / "scratch"
+    scratch.mkdir(exist_ok=True)
+    workplace.own(scratch)
+    account = workplace.account
+    process = subprocess.Popen(
+        [
+            *(installation() / "bin" / "rootrun", "--from", "base.tar", "--script", "setup.sh"),
+            *("-o", "out.tar", "--tmpdir", scratch),
+        ],
+        user=account.uid if account else None,
+        group=account.gid if account else None,
+        extra_groups=[] if account else None,
+        env=clean_environment(account),
+        cwd=workplace.path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        assert process.stderr is not None
+        while b"ready" not in (line := process.stderr.readline()):
+            assert line, "the run ended before its script was ready"
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def members_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """Return all processes of a run."""
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def assert_gone(processes: list[psutil.Process]) -> None:
+    """Fail unless all of these end by themselves."""
+    _, alive = psutil.wait_procs(processes, timeout=STOP_LIMIT_S)
+    assert alive == []
+
+
+@pytest.mark.parametrize("status", [1, 7, 125, 126, 127, 255])
+def test_ac49_the_script_s_status_is_rootrun_s_and_nothing_is_left(
+    status: int, any_workplace: Workplace
+) -> None:
+    any_workplace.base()
+    script = f"mkdir -p /a/b; chmod 000 /a/b /a; mkdir -m 555 /c; exit {status}\n"
+    any_workplace.write("setup.sh", script)
+    scratch = any_workplace.path / "scratch"
+    scratch.mkdir()
+    any_workplace.own(scratch)
+    args = ("--script", "setup.sh", "-o", "out.tar", "--tmpdir", "scratch")
+    done = any_workplace.run("--from", "base.tar", *args)
+    assert done.returncode == status
+    assert b"Traceback" not in done.stderr
+    assert not (any_workplace.path / "out.tar").exists()
+    assert list(scratch.iterdir()) == []
+
+
+def test_ac49_a_script_that_a_signal_kills_is_128_and_the_signal(workplace: Workplace) -> None:
+    workplace.base()
+    done = workplace.run("--from", "base.tar", "-o", "o.tar", "--", "sh", "-c", "kill -TERM $$")
+    assert done.returncode == 128 + signal.SIGTERM
+    assert not (workplace.path / "o.tar").exists()
+
+
+def test_ac49_a_timeout_ends_the_script_and_names_the_limit(any_workplace: Workplace) -> None:
+    any_workplace.base()
+    command = ("--timeout", "1s", "--", "sh", "-c", "trap '' TERM; while :; do sleep 1; done")
+    done = any_workplace.run("--from", "base.tar", "-o", "o.tar", *command)
+    assert done.returncode == 124
+    assert b"timeout" in done.stderr
+    assert not (any_workplace.path / "o.tar").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_ac49_a_signal_ends_everything(number: signal.Signals, any_workplace: Workplace) -> None:
+    script = "sleep 1000 & (setsid sleep 1000 &)\necho ready >&2; wait\n"
+    with running(any_workplace, script) as process:
+        family = members_of(process)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=STOP_LIMIT_S)
+        assert process.returncode == 128 + number
+        assert b"Traceback" not in errors
+        assert_gone(family)
+        assert not (any_workplace.path / "out.tar").exists()
+        assert list((any_workplace.path / "scratch").iterdir()) == []
+
+
+def test_a_kill_leaves_no_process_no_mount_and_no_output(any_workplace: Workplace) -> None:
+    with running(any_workplace, "sleep 1000 &\necho ready >&2; wait\n") as process:
+        family = members_of(process)
+        process.kill()
+        assert_gone(family)
+        assert not (any_workplace.path / "out.tar").exists()
+        assert "rootrun" not in Path("/proc/self/mounts").read_text()
+
+
+def test_what_a_killed_run_left_is_removed_by_a_later_one(any_workplace: Workplace) -> None:
+    with running(any_workplace, "echo > /x\necho ready >&2; sleep 1000\n") as process:
+        process.kill()
+        process.wait()
+    scratch = any_workplace.path / "scratch"
+    (left,) = scratch.iterdir()
+    an_hour_ago = time.time() - 3600
+    os.utime(left, (an_hour_ago, an_hour_ago))
+    any_workplace.build("echo > /x\n", "--tmpdir", scratch)
+    assert list(scratch.iterdir()) == []
+
+
+def test_daemons_end_with_the_script(any_workplace: Workplace) -> None:
+    script = "(setsid sh -c 'trap \"\" TERM HUP; sleep 1000' >/dev/null 2>&1 &)\n(sleep 1000 &)\n"
+    any_workplace.build(script)
+    # With the caller's pipes open the run itself would have waited for them.
+    sleepers = [
+        p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "1000"]
+    ]
+    assert sleepers == []
+
+
+def test_ac50_kill_all_reaches_nothing_outside(any_workplace: Workplace) -> None:
+    with running(any_workplace, "echo ready >&2; sleep 1000\n") as bystander:
+        output = any_workplace.build("kill -9 -1 || :; echo alive > /said\n", output="o.tar")
+        assert content_of(output, "said") == b"alive\n"
+        assert bystander.poll() is None
+
+
+def test_several_scripts_run_in_order_and_leftovers_end_between_them(
+    any_workplace: Workplace,
+) -> None:
+    any_workplace.base()
+    any_workplace.write("1.sh", "echo one > /said; (sleep 1000 >/dev/null 2>&1 &)\n")
+    any_workplace.write("2.sh", "ps | grep -c 'sleep 100[0]' >> /said || :\n")
+    scripts = ("--script", "1.sh", "--script", "2.sh")
+    done = any_workplace.run("--from", "base.tar", *scripts, "-o", "o.tar")
+    assert done.returncode == 0, done.stderr.decode()
+    assert content_of(any_workplace.path / "o.tar", "said") == b"one\n0\n"
