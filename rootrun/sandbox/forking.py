@@ -11,6 +11,7 @@ EXIT_CHILD_FAILED = 1
 FORWARDED_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 """What asks rootrun to stop: cli/ catches them, and the script gets them too."""
 
+_ALL = signal.valid_signals()
 # Python itself ignores the two last ones; programs expect the default.
 _RESET = (*FORWARDED_SIGNALS, signal.SIGPIPE, signal.SIGXFSZ)
 
@@ -18,7 +19,7 @@ _RESET = (*FORWARDED_SIGNALS, signal.SIGPIPE, signal.SIGXFSZ)
 @contextmanager
 def signals_blocked() -> Iterator[None]:
     """Hold back all signals, and with them ``Interrupted``, until the end of the block."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
     try:
         yield
     finally:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from rootrun.errors import HelperError
+from rootrun.sandbox import syscalls
 from rootrun.sandbox.forking import fork_child, signals_blocked
 
 log = logging.getLogger(__name__)
@@ -98,6 +99,7 @@ class _Helper:
 def _execute(argv: list[str], descriptors: tuple[int, int, int]) -> None:
     for number, fd in enumerate(descriptors):
         os.dup2(fd, number)
+    syscalls.close_descriptors_from(len(descriptors))  # the caller's may be inheritable
     for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(ignored, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])

@@ -11,6 +11,7 @@ import signal
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from rootrun.errors import SandboxError
 from rootrun.sandbox import mount_api, network, syscalls
 from rootrun.sandbox.channel import InnerChannel
 from rootrun.sandbox.execution import execute_step
@@ -73,7 +74,10 @@ def _switch_root(spec: ContainerSpec, plan: MountPlan, channel: InnerChannel) ->
     mount_api.attach(root_fd, target_fd)  # pivot_root(2) wants a mount of this namespace
     os.close(target_fd)
     for operation in plan:
-        note = operation.execute(root_fd)
+        try:
+            note = operation.execute(root_fd)
+        except OSError as error:
+            raise SandboxError(f"{operation.describe()}: {error.strerror}") from error
         if note:
             send(channel.status, "note", note)
     os.fchdir(root_fd)
