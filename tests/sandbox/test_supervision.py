@@ -62,7 +62,7 @@ def test_timeout_ends_the_script_and_names_what_ran(run_as_caller: Run) -> None:
 
 def test_script_may_clean_up_at_its_timeout(run: Run) -> None:
     ran = run("trap 'echo bye; exit 0' TERM; sleep 1000 & wait", timeout_s=0.3)
-    assert ran.output == "bye\n"
+    assert "bye" in ran.output.splitlines()
     assert ran.answer["exit"] == 124
 
 
@@ -87,7 +87,7 @@ def test_signal_is_passed_on_to_the_script(
         process.send_signal(number)
         ran = finish(process)
         assert ran.error == f"Interrupted: {number.value}"
-        assert ran.output == f"{number.name.removeprefix('SIG')}\n"
+        assert number.name.removeprefix("SIG") in ran.output.splitlines()
         assert watch.all_end()
 
 
