@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from rootrun.layer.removal import remove_tree
+from tests.support.require import require
 
 
 @pytest.fixture
@@ -18,3 +19,9 @@ def deep_path(tmp_path: Path) -> Iterator[Path]:
         remove_tree("tree", directory_fd=directory_fd)
     finally:
         os.close(directory_fd)
+
+
+@pytest.fixture
+def as_root() -> None:
+    """Skip what only root can do: give files away, and read what has no permissions."""
+    require(os.geteuid() == 0, "giving files away and reading all of them needs root")

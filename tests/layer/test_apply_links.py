@@ -83,7 +83,7 @@ def test_hard_link_to_a_fifo_and_to_a_device(tmp_path: Path) -> None:
         tmp_path, fifo("p"), hardlink("q", "p"), device("n", 1, 3), hardlink("m", "n")
     )
     assert stat.S_ISFIFO(unpacked.lstat("q").st_mode)
-    assert unpacked.record.entries[EntryPath("m")] == unpacked.record.entries[EntryPath("n")]
+    assert unpacked.recorded()[EntryPath("m")] == unpacked.recorded()[EntryPath("n")]
     assert unpacked.is_whiteout("m")
 
 
@@ -118,7 +118,7 @@ def test_link_out_of_the_layer_is_left_to_the_stack(tmp_path: Path) -> None:
     assert unpacked.record.foreign_links == {"d/a": "below/f", "b": "below/f"}
     assert unpacked.is_whiteout("d/a")
     assert unpacked.is_whiteout("b")
-    assert not unpacked.record.entries
+    assert not unpacked.recorded()
 
 
 def test_foreign_link_that_is_replaced_is_forgotten(tmp_path: Path) -> None:

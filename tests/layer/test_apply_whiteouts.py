@@ -26,7 +26,7 @@ def test_whiteout_becomes_a_device_of_its_target(tmp_path: Path) -> None:
     assert unpacked.names() == ["d", "d/gone", "top"]
     assert unpacked.is_whiteout("d/gone")
     assert unpacked.is_whiteout("top")
-    assert not unpacked.record.entries
+    assert not unpacked.recorded()
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_entry_of_the_same_layer_survives_its_whiteout(
     unpacked = unpack(tmp_path, *both)
     assert unpacked.names() == ["x"]
     assert unpacked.is_whiteout("x") == entry.header.isdev()
-    assert set(unpacked.record.entries) == ({"x"} if entry.header.isdev() else set())
+    assert set(unpacked.recorded()) == ({"x"} if entry.header.isdev() else set())
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_whiteout_of_a_foreign_link_leaves_the_link(tmp_path: Path) -> None:
 
 def test_whiteout_of_a_device_leaves_the_device(tmp_path: Path) -> None:
     unpacked = unpack(tmp_path, device("n", 1, 3), whiteout("n"))
-    assert EntryPath("n") in unpacked.record.entries
+    assert EntryPath("n") in unpacked.recorded()
 
 
 def test_whiteout_goes_where_a_symlink_of_the_layer_leads(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from rootrun.layer.apply import apply_layer
 from rootrun.layer.checksum import checksum_tree
-from rootrun.layer.entry import EntryPath
-from rootrun.layer.record import IdRanges, LayerRecord
+from rootrun.layer.entry import DEVICE_TYPES, SET_ID_BITS, EntryPath, EntryType
+from rootrun.layer.record import IdRanges, LayerRecord, Recorded
 from tests.support.tarball import Member, tarball
 
 SECRET = b"of the host"
@@ -49,6 +49,22 @@ class Unpacked:
     def names(self) -> list[str]:
         """Return all paths, sorted."""
         return sorted(os.fspath(path.relative_to(self.root)) for path in self.root.rglob("*"))
+
+    def recorded(self) -> Mapping[EntryPath, Recorded]:
+        """Return what is recorded for more than that the caller cannot give root's files to root.
+
+        For root these are all records.
+        """
+        if os.geteuid() == 0:
+            return self.record.entries
+        return {
+            path: recorded
+            for path, recorded in self.record.entries.items()
+            if recorded.type in DEVICE_TYPES
+            or (recorded.type is EntryType.FILE and recorded.mode & SET_ID_BITS)
+            or recorded.xattrs
+            or (recorded.uid, recorded.gid) != (0, 0)
+        }
 
     def is_whiteout(self, path: str) -> bool:
         """Say whether overlayfs takes ``path`` for a deletion."""
