@@ -7,8 +7,9 @@ they look different from inside and from outside of a namespace.
 
 import os
 import stat
+from zlib import crc32
 
-from rootrun.layer.crc import crc32, crc_of_file
+from rootrun.layer.crc import crc_of_file
 from rootrun.layer.entry import ROOT, EntryPath
 from rootrun.layer.walk import Visited, walk_tree
 

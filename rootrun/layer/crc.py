@@ -2,26 +2,13 @@
 
 import errno
 import os
-import zlib
-from collections.abc import Callable
+from zlib import crc32
 
 CHUNK_BYTES = 1 << 20
 _ZEROS_AT_ONCE = 1 << 16
 _ALL_ONES = 0xFFFFFFFF
 
 _operators: list[list[int]] = []
-
-
-def _fastest() -> Callable[[bytes | memoryview, int], int]:
-    try:
-        from isal.isal_zlib import crc32
-    except ImportError:
-        return zlib.crc32
-    chosen: Callable[[bytes | memoryview, int], int] = crc32
-    return chosen
-
-
-crc32 = _fastest()
 
 
 def crc32_zeros(crc: int, count: int) -> int:

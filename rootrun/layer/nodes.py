@@ -3,9 +3,10 @@
 import os
 import stat
 from collections.abc import Iterable, Mapping
+from zlib import crc32
 
 from rootrun.layer.attributes import Owners, clear_xattrs, kept_of, set_xattrs
-from rootrun.layer.crc import crc32, crc32_zeros
+from rootrun.layer.crc import crc32_zeros
 from rootrun.layer.entry import ROOT, SET_ID_BITS, Entry, EntryPath
 from rootrun.layer.ledger import Ledger, visit
 from rootrun.layer.place import OPEN_DIRECTORY, UNFINISHED_MODE, Ground, Place

@@ -28,6 +28,11 @@ def test_file_has_its_content_mode_and_time(tmp_path: Path) -> None:
     assert status.st_mtime_ns == 1234567 * 10**9
 
 
+def test_latest_time_of_ustar_is_stored(tmp_path: Path) -> None:
+    unpacked = unpack(tmp_path, file("f", mtime=2**40), directory("d", mtime=2**40))
+    assert unpacked.lstat("f").st_mtime in (2**33 - 1, 2**31 - 1)  # as far as the disk can
+
+
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o177], ids=oct)
 def test_umask_has_no_say(tmp_path: Path, umask: int) -> None:
     before = os.umask(umask)
