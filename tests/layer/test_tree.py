@@ -14,11 +14,11 @@ from rootrun.layer.walk import walk_tree
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> Iterator[Tree]:
-    """A tree in ``tmp_path/tree``, with a directory beside it that must never be entered."""
-    (tmp_path / "outside").mkdir()
-    (tmp_path / "tree").mkdir()
-    fd = os.open(tmp_path / "tree", os.O_RDONLY)
+def tree(deep_path: Path) -> Iterator[Tree]:
+    """A tree in ``deep_path/tree``, with a directory beside it that must never be entered."""
+    (deep_path / "outside").mkdir()
+    (deep_path / "tree").mkdir()
+    fd = os.open(deep_path / "tree", os.O_RDONLY)
     try:
         with Tree(fd) as opened:
             yield opened
