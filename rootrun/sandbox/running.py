@@ -35,6 +35,7 @@ class RunningContainer:
         "_init_exit_code",
         "_init_fd",
         "_init_pid",
+        "_is_init_ready",
         "_monitor",
         "_reader",
         "current_step",
@@ -46,7 +47,9 @@ class RunningContainer:
         self._monitor: int | None = None  # pid, until it is reaped
         self._init_pid = 0
         self._init_fd: int | None = None  # pidfd
+        self._is_init_ready = False
         self._init_exit_code: int | None = None
+        self._is_ready = False
         self._ended: Message | None = None
         self._error: RootrunError | None = None
         self.current_step = 0
@@ -131,7 +134,9 @@ class RunningContainer:
             match message.kind:
                 case "init":
                     self._hold_init(int(message.values[0] or 0))
+                    self._let_init_go()
                 case "ready":
+                    self._is_init_ready = True
                     self._let_init_go()
                 case "unmapped":
                     self._map_init()
@@ -156,6 +161,12 @@ class RunningContainer:
             self._init_fd = None
 
     def _let_init_go(self) -> None:
+        # "init" is sent by the monitor and "ready" by init: on a busy machine in any order.
+        if not self._is_init_ready or self._init_fd is None:
+            return
+        # Init may report before its monitor has told us its pid, which is needed from then on.
+        if not (self._is_ready and self._init_pid):
+            return
         assert self._channel is not None
         assert self._monitor is not None
         # If the monitor was dead before init tied its life to it, nothing would end init with us.
