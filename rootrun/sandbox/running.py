@@ -49,7 +49,6 @@ class RunningContainer:
         self._init_fd: int | None = None  # pidfd
         self._is_init_ready = False
         self._init_exit_code: int | None = None
-        self._is_ready = False
         self._ended: Message | None = None
         self._error: RootrunError | None = None
         self.current_step = 0
