@@ -163,9 +163,6 @@ class RunningContainer:
         # "init" is sent by the monitor and "ready" by init: on a busy machine in any order.
         if not self._is_init_ready or self._init_fd is None:
             return
-        # Init may report before its monitor has told us its pid, which is needed from then on.
-        if not (self._is_ready and self._init_pid):
-            return
         assert self._channel is not None
         assert self._monitor is not None
         # If the monitor was dead before init tied its life to it, nothing would end init with us.
