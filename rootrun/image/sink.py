@@ -6,12 +6,9 @@ from pathlib import Path
 from typing import Protocol
 
 from rootrun.errors import UsageError
-from rootrun.image.archive_sink import open_archive_sink
 from rootrun.image.compression import WRITABLE, Compression
 from rootrun.image.image import Layer
 from rootrun.image.layer_output import LayerOutput, WrittenLayer
-from rootrun.image.layout_sink import open_layout_sink
-from rootrun.image.oci_archive_sink import open_oci_archive_sink
 from rootrun.image.reference import OutputReference, Transport
 from rootrun.image.written import WrittenImage
 
@@ -57,8 +54,15 @@ def open_sink(
     """
     if compression not in WRITABLE:
         raise UsageError(f"compression: {compression.value}: is read, but not written")
+    # Each run pays for what is imported, and needs one of these.
     if output.transport is Transport.OCI:
+        from rootrun.image.layout_sink import open_layout_sink
+
         return open_layout_sink(output, base=base, compression=compression)
     if output.transport is Transport.OCI_ARCHIVE:
+        from rootrun.image.oci_archive_sink import open_oci_archive_sink
+
         return open_oci_archive_sink(output, base=base, scratch=scratch, compression=compression)
+    from rootrun.image.archive_sink import open_archive_sink
+
     return open_archive_sink(output.path, base=base, scratch=scratch, compression=compression)
