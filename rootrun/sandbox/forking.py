@@ -35,6 +35,9 @@ def fork_child(function: Callable[[], None]) -> int:
     """
     parent = os.getpid()
     with signals_blocked():
+        if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+            # Inherited from a caller that wants no zombies: wait(2) would tell us nothing either.
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         pid = os.fork()
         if pid == 0:
             _run_child(function, parent)

@@ -47,7 +47,10 @@ def _leave_caller_behind() -> None:
     null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
     os.dup2(null, 0)
     os.dup2(2, 1)  # stdout is for the image id, or the image
-    os.close(null)
+    for fd in range(3):
+        os.set_inheritable(fd, True)  # if the caller's were closed, they are others of ours
+    if null > 2:
+        os.close(null)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     syscalls.join_new_session_keyring()
 

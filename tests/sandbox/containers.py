@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -72,12 +73,17 @@ def scratch_for(account: Account | None, parent: Path) -> Path:
     return scratch
 
 
-def start(wanted: Wanted, *, account: Account | None = None) -> subprocess.Popen[bytes]:
-    """Start the driver; its answer comes on stdout, the script's output on stderr."""
+def start(
+    wanted: Wanted, *, account: Account | None = None, under: Sequence[str] = ()
+) -> subprocess.Popen[bytes]:
+    """Start the driver; its answer comes on stdout, the script's output on stderr.
+
+    ``under`` is a command line that executes the driver's.
+    """
     libraries = os.fspath(installation() / "lib")
     source = f"import sys; sys.path.insert(0, {libraries!r})\n" + _DRIVER.read_text()
     process = subprocess.Popen(
-        [_interpreter(), "-I", "-c", source],
+        [*under, os.fspath(_interpreter()), "-I", "-c", source],
         user=account.uid if account else None,
         group=account.gid if account else None,
         extra_groups=[] if account else None,

@@ -35,6 +35,7 @@ class Wanted:
     binds: list[list[str]] = field(default_factory=list)  # source, destination[, "ro"]
     tmpfs: list[str] = field(default_factory=list)
     timeout_s: float | None = None
+    has_stdin: bool = True  # False: the driver closes its own before it does anything
     failing_task: str | None = None  # the error of a task that runs alongside
 
 
@@ -110,6 +111,8 @@ def interrupt(number: int, _frame: object) -> None:
 def main() -> None:
     """Read, run, print."""
     wanted = Wanted(**json.load(sys.stdin))
+    if not wanted.has_stdin:
+        os.close(0)
     for number in (SIGINT, SIGTERM):
         signal(number, interrupt)
     answer = run(wanted)
