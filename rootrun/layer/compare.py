@@ -16,9 +16,9 @@ _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class BaseEntry(NamedTuple):
-    """A path of the base: what the image says of it, and what the disk says.
+    """A path of the base: what the image says of it, and what the merged view says.
 
-    ``disk`` is None for what the disk does not hold at all, a device.
+    ``disk`` is None for what the view does not show at all, a device.
     ``disk_xattrs`` is False where the disk could not hold the extended attributes.
     """
 
@@ -140,13 +140,15 @@ def _true(
 ) -> Entry:
     """Return ``entry`` with what the disk could not hold of the base, where it is unchanged.
 
-    A copied-up file has the owner that the disk has for the base's. If that is
-    still the same, the run has not changed it, and the truth is the image's.
+    A copied-up file has the owner and the mode that the disk has for the base's.
+    What is still the same, the run has not changed, and the truth is the image's.
     """
     if below.disk is None:
         return entry
     if (status.st_uid, status.st_gid) == (below.disk.st_uid, below.disk.st_gid):
         entry = replace(entry, uid=below.entry.uid, gid=below.entry.gid)
+    if status.st_mode == below.disk.st_mode:
+        entry = replace(entry, mode=below.entry.mode)
     if not below.disk_xattrs and dict(entry.xattrs) == disk_xattrs:
         entry = replace(entry, xattrs=below.entry.xattrs)
     return entry

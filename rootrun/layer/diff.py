@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 from rootrun.layer.compare import BaseEntry, Comparison, DiffNotes, PathOnDisk
+from rootrun.layer.cursor import Cursor
 from rootrun.layer.entry import ROOT, Entry, EntryPath, EntryType, entry_type, join, name_bytes
 from rootrun.layer.metadata import entry_of, is_whiteout, kept_xattrs
 from rootrun.layer.policy import LayerPolicy
 from rootrun.layer.whiteout import WHITEOUT_PREFIX
 
-_OPEN_DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
 _OPAQUE = "user.overlay.opaque"
 _WHITEOUT_MODE = 0o644
 
@@ -48,23 +48,17 @@ class Change(NamedTuple):
 
 @dataclass(slots=True)
 class _Directory:
-    """A directory of the upper on the way down; ``base_fd`` is -1 where the base has none.
+    """A directory of the upper on the way down.
 
     ``own`` is its entry, as the base has it, while nothing was emitted for it.
     ``merged`` says that the base's children are seen through it.
     """
 
     path: EntryPath
-    fd: int
-    base_fd: int
+    in_base: bool
     merged: bool
     own: Entry | None = None
     children: list[str] = field(default_factory=list)  # yet to visit, last first
-
-    def close(self) -> None:
-        os.close(self.fd)
-        if self.base_fd >= 0:
-            os.close(self.base_fd)
 
 
 def diff_upper(
@@ -76,49 +70,61 @@ def diff_upper(
     symlink. The caller keeps both descriptors; what the layer cannot hold is
     added to ``notes``.
     """
-    walk = _Walk(base=base, policy=policy, notes=notes)
-    yield from walk.run(os.dup(upper_fd), os.dup(base_fd))
+    with Cursor(upper_fd) as upper, Cursor(base_fd) as below:
+        yield from _Walk(upper, below, base=base, policy=policy, notes=notes).run()
 
 
 class _Walk:
-    """One pass over an upper directory, with a stack of its own: trees are deeper than Python's."""
+    """One pass over an upper directory, with a stack of its own: trees are deeper than Python's.
 
-    def __init__(self, *, base: Base, policy: LayerPolicy, notes: DiffNotes) -> None:
+    The base's cursor stays in the deepest directory on the way that the base has too.
+    """
+
+    def __init__(
+        self, upper: Cursor, below: Cursor, *, base: Base, policy: LayerPolicy, notes: DiffNotes
+    ) -> None:
+        self._upper = upper
+        self._below = below
         self._base = base
         self._policy = policy
         self._notes = notes
         self._compare = Comparison(policy, notes)
         self._stack: list[_Directory] = []
 
-    def run(self, upper_fd: int, base_fd: int) -> Iterator[Change]:
-        root = _Directory(ROOT, upper_fd, base_fd, merged=not _is_opaque(upper_fd))
+    def run(self) -> Iterator[Change]:
+        fd = self._upper.fd
+        root = _Directory(ROOT, in_base=True, merged=not _is_opaque(fd))
         self._stack.append(root)
-        try:
-            status = os.fstat(upper_fd)
-            entry = entry_of(ROOT, status, xattrs=kept_xattrs(upper_fd))
-            changed = self._compare.changed_metadata(
-                entry, status, self._base.root(), base_fd=base_fd
-            )
-            if changed is not None:
-                yield Change(changed)
-            yield from self._list(root)
-            while self._stack:
-                here = self._stack[-1]
-                if here.children:
-                    yield from self._visit(here, here.children.pop())
-                else:
-                    self._stack.pop().close()
-        finally:
-            for directory in self._stack:
-                directory.close()
+        status = os.fstat(fd)
+        entry = entry_of(ROOT, status, xattrs=kept_xattrs(fd))
+        changed = self._compare.changed_metadata(
+            entry, status, self._base.root(), base_fd=self._below.fd
+        )
+        if changed is not None:
+            yield Change(changed)
+        yield from self._list(root)
+        while self._stack:
+            here = self._stack[-1]
+            if here.children:
+                yield from self._visit(here, here.children.pop())
+            else:
+                self._leave()
+
+    def _leave(self) -> None:
+        here = self._stack.pop()
+        if self._stack:
+            self._upper.leave()
+            if here.in_base:
+                self._below.leave()
 
     def _list(self, here: _Directory) -> Iterator[Change]:
         """Emit the whiteouts of ``here`` and keep its other names for the visit."""
-        with os.scandir(here.fd) as scan:
-            names = {child.name for child in scan}
-        marked = {name for name in names if is_whiteout(os.lstat(name, dir_fd=here.fd))}
-        here.children = sorted(names - marked, key=name_bytes, reverse=True)
-        for name in sorted(self._deleted(here, marked), key=name_bytes):
+        fd = self._upper.fd
+        statuses = {name: os.lstat(name, dir_fd=fd) for name in os.listdir(fd)}
+        marked = {name for name, status in statuses.items() if is_whiteout(status)}
+        unheld = {name for name, status in statuses.items() if entry_type(status.st_mode) is None}
+        here.children = sorted(statuses.keys() - marked, key=name_bytes, reverse=True)
+        for name in sorted(self._deleted(here, marked, unheld), key=name_bytes):
             path = join(here.path, WHITEOUT_PREFIX + name)
             yield from self._ancestors()
             yield Change(
@@ -130,56 +136,62 @@ class _Walk:
                 )
             )
 
-    def _deleted(self, here: _Directory, marked: set[str]) -> set[str]:
-        """Return the base's names that are gone from ``here``."""
-        if here.base_fd < 0:
+    def _deleted(self, here: _Directory, marked: set[str], unheld: set[str]) -> set[str]:
+        """Return the base's names that are gone from ``here``.
+
+        A socket, which a layer cannot hold, is in ``unheld``: what it replaced is gone.
+        """
+        if not here.in_base:
             return set()
+        fd = self._below.fd
         if not here.merged:
-            gone = set(self._base.names(here.path, directory_fd=here.base_fd))
-            return gone.difference(here.children)
+            gone = set(self._base.names(here.path, directory_fd=fd))
+            return gone.difference(here.children) | (gone & unheld)
         # A marker may stand for a file that only a mount point's layer had.
         return {
             name
-            for name in marked
-            if self._base.lookup(join(here.path, name), directory_fd=here.base_fd)
+            for name in marked | unheld
+            if self._base.lookup(join(here.path, name), directory_fd=fd) is not None
         }
 
     def _visit(self, here: _Directory, name: str) -> Iterator[Change]:
         path = join(here.path, name)
-        status = os.lstat(name, dir_fd=here.fd)
+        status = os.lstat(name, dir_fd=self._upper.fd)
         if name.startswith(WHITEOUT_PREFIX):
             self._notes.unspeakable.append(path)
             return
         if entry_type(status.st_mode) is None:
             self._notes.sockets.append(path)
             return
-        below = self._base.lookup(path, directory_fd=here.base_fd) if here.base_fd >= 0 else None
-        place = PathOnDisk(path, here.fd, here.base_fd, name, status)
+        base_fd = self._below.fd if here.in_base else -1
+        below = self._base.lookup(path, directory_fd=base_fd) if here.in_base else None
         if stat.S_ISDIR(status.st_mode):
-            yield from self._enter(here, place, below)
+            yield from self._enter(here, name, status, below)
             return
+        place = PathOnDisk(path, self._upper.fd, base_fd, name, status)
         changed = self._compare.changed_file(place, below)
         if changed is not None:
             yield from self._ancestors()
-            yield Change(changed, here.fd, name)
+            yield Change(changed, self._upper.fd, name)
 
     def _enter(
-        self, here: _Directory, place: PathOnDisk, below: BaseEntry | None
+        self, here: _Directory, name: str, status: os.stat_result, below: BaseEntry | None
     ) -> Iterator[Change]:
-        fd = os.open(place.name, _OPEN_DIRECTORY, dir_fd=here.fd)
-        directory = _Directory(place.path, fd, -1, merged=False)
+        self._upper.enter(name)
+        fd = self._upper.fd
+        directory = _Directory(join(here.path, name), in_base=False, merged=False)
         self._stack.append(directory)
-        entry = entry_of(place.path, place.status, xattrs=kept_xattrs(fd))
+        entry = entry_of(directory.path, status, xattrs=kept_xattrs(fd))
         if below is None or below.entry.type is not EntryType.DIRECTORY:
             changed: Entry | None = self._compare.rewritten(entry)
         else:
-            directory.base_fd = os.open(place.name, _OPEN_DIRECTORY, dir_fd=here.base_fd)
+            self._below.enter(name)
+            directory.in_base = True
             directory.merged = here.merged and not _is_opaque(fd)
-            changed = self._compare.changed_metadata(
-                entry, place.status, below, base_fd=directory.base_fd
-            )
+            changed = self._compare.changed_metadata(entry, status, below, base_fd=self._below.fd)
             if changed is None:
-                directory.own = replace(below.entry, mtime_s=self._policy.mtime_s)
+                xattrs = entry.xattrs if below.disk_xattrs else below.entry.xattrs
+                directory.own = replace(below.entry, mtime_s=self._policy.mtime_s, xattrs=xattrs)
         if changed is not None:
             yield from self._ancestors()
             yield Change(changed)

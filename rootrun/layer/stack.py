@@ -7,14 +7,18 @@ speaks of.
 
 import os
 import stat
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from rootrun.errors import UnsafeEntryError
-from rootrun.layer.entry import ROOT, Entry, EntryPath, EntryType, ancestors, join
+from rootrun.layer.entry import DEVICE_TYPES, ROOT, Entry, EntryPath, EntryType, join, parent
 from rootrun.layer.metadata import entry_of, is_whiteout, kept_xattrs
-from rootrun.layer.record import LayerRecord
+from rootrun.layer.presence import DirectoryIndex
+from rootrun.layer.reach import lstat_at, reach
+from rootrun.layer.record import LayerRecord, Recorded
 
 _SYMLINK_LIMIT = 40  # as the kernel: path_resolution(7)
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -28,76 +32,82 @@ class UnpackedLayer:
     record: LayerRecord
 
 
+class Content(NamedTuple):
+    """Where a path's content is: below the tree of a layer, not always its own."""
+
+    tree: Path
+    path: EntryPath
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What a stack has at a path.
+    """What a stack has at a path. ``entry`` is the truth, as the image's tar has it."""
 
-    ``entry`` is the truth, as the image's tar has it; ``disk`` is what lstat(2)
-    says of the layer's tree, None for a device, which the disk does not hold.
-    """
-
-    position: int  # of the layer, 0 is the bottom
+    position: int  # of the layer that decides the path, 0 is the bottom
     entry: Entry
-    disk: os.stat_result | None
-
-
-class _Hidden:
-    """The layer says that nothing of the layers below is seen at the path."""
-
-
-_HIDDEN = _Hidden()
+    content: Content  # of no use for a device, which the disk does not hold
 
 
 class LayerStack:
-    """Unpacked layers, bottom first. Holds no descriptors.
+    """Unpacked layers, bottom first. Holds no descriptors; the trees must not change.
 
-    ``recorded`` are the paths that some layer's record speaks of.
+    ``recorded`` are the paths of which some layer's tree does not tell the truth,
+    ``devices`` those of them where some layer has a device.
     """
 
-    def __init__(self, layers: Sequence[UnpackedLayer]) -> None:
-        self.layers = tuple(layers)
-        self.recorded = frozenset[EntryPath]().union(
-            *(layer.record.entries for layer in self.layers)
+    def __init__(self, layers: Iterable[UnpackedLayer] = ()) -> None:
+        self.layers: list[UnpackedLayer] = []
+        self.recorded: set[EntryPath] = set()
+        self.devices: set[EntryPath] = set()
+        self._index = DirectoryIndex()
+        for layer in layers:
+            self.add(layer)
+
+    def add(self, layer: UnpackedLayer) -> None:
+        """Lay ``layer`` on top."""
+        record = layer.record
+        self.layers.append(layer)
+        self.recorded.update(record.entries, record.foreign_links)
+        self.devices.update(
+            path for path, recorded in record.entries.items() if recorded.type in DEVICE_TYPES
         )
+        self._index.add(os.fspath(layer.tree), record)
 
-    def below(self, position: int) -> "LayerStack":
-        """Return the stack of the layers below ``position``."""
-        return LayerStack(self.layers[:position])
-
-    def find(self, path: EntryPath) -> Found | None:
-        """Return what is seen at ``path``, None for nothing.
+    def find(self, path: EntryPath, *, below: int | None = None) -> Found | None:
+        """Return what is seen at ``path``, in the layers below ``below`` only; None for nothing.
 
         A directory that a layer only implies has the metadata that a layer below
         states, and 0755 0:0 where none does.
         """
         implied: Found | None = None
-        for position in range(len(self.layers) - 1, -1, -1):
-            answer = self._ask(position, path)
-            if isinstance(answer, _Hidden):
+        for position, status in self._seen(path, below):
+            record = self.layers[position].record
+            found = self._found(position, path, status)
+            if found is None:
                 break
-            if answer is None:
-                continue
-            layer = self.layers[position]
-            if path not in layer.record.implicit:
-                if implied is None or answer.entry.type is EntryType.DIRECTORY:
-                    return answer
+            if path not in record.implicit:
+                if implied is None or found.entry.type is EntryType.DIRECTORY:
+                    return found
                 break
-            implied = implied or answer
-            if _is_cut_off(layer.record, path) or path in layer.record.opaque:
+            implied = implied or found
+            if path in record.opaque:
                 break
         return implied
 
     def hides_below(self, path: EntryPath) -> bool:
-        """Say whether some layer hides what a layer below the stack would have at ``path``."""
-        return any(
-            isinstance(self._ask(position, path), _Hidden) for position in range(len(self.layers))
-        )
+        """Say whether some layer hides what a layer below the stack would have at ``path``.
+
+        Asked for a path at which nothing is seen.
+        """
+        presence = self._index.presence(parent(path))
+        return bool(presence.barriers) or any(True for _ in self._seen(path, None))
 
     def decides(self, position: int, path: EntryPath) -> bool:
         """Say whether no layer above ``position`` has or hides ``path``."""
-        return all(
-            self._ask(above, path) is None for above in range(position + 1, len(self.layers))
-        )
+        barriers = self._index.presence(parent(path)).barriers
+        if barriers and barriers[-1] > position:
+            return False
+        return all(seen <= position for seen, _ in self._seen(path, None))
 
     def root(self) -> Entry:
         """Return the metadata of the root directory: the topmost that a layer states."""
@@ -105,11 +115,11 @@ class LayerStack:
         default = Entry(path=ROOT, type=EntryType.DIRECTORY, mode=0o755)
         return found.entry if found else default
 
-    def resolve(self, path: EntryPath) -> EntryPath:
+    def resolve(self, path: EntryPath, *, below: int | None = None) -> EntryPath:
         """Return where ``path`` leads when its symlinks are followed inside the root.
 
         What does not exist is taken for a directory. Raises UnsafeEntryError for a
-        loop (ELOOP, path_resolution(7)).
+        loop (ELOOP, path_resolution(7)). ``below`` is that of ``find``.
         """
         pending = path.split("/")[::-1] if path else []
         resolved: list[str] = []
@@ -122,7 +132,7 @@ class LayerStack:
                 del resolved[-1:]
                 continue
             here = join(EntryPath("/".join(resolved)), name)
-            found = self.find(here)
+            found = self.find(here, below=below)
             if found is None or found.entry.type is not EntryType.SYMLINK:
                 resolved.append(name)
                 continue
@@ -134,74 +144,68 @@ class LayerStack:
             pending.extend(found.entry.link_target.split("/")[::-1])
         return EntryPath("/".join(resolved))
 
-    def _ask(self, position: int, path: EntryPath) -> Found | _Hidden | None:
+    def _seen(self, path: EntryPath, below: int | None) -> Iterator[tuple[int, os.stat_result]]:
+        """Yield the layers that have ``path`` on disk, the topmost first, down to what hides it."""
+        limit = len(self.layers) if below is None else below
+        presence = self._index.presence(parent(path))
+        barriers = presence.barriers[: bisect_left(presence.barriers, limit)]
+        lowest = barriers[-1] if barriers else 0
+        for position in reversed(presence.holders):
+            if position < lowest:
+                break
+            if position < limit:
+                status = lstat_at(os.fspath(self.layers[position].tree), path)
+                if status is not None:
+                    yield position, status
+
+    def _found(self, position: int, path: EntryPath, status: os.stat_result) -> Found | None:
+        """Return what a layer has at a path that is on its disk, None if it is deleted there."""
         layer = self.layers[position]
-        tree = os.fspath(layer.tree)
-        missing = _HIDDEN if _is_cut_off(layer.record, path) else None
-        for ancestor in ancestors(path):
-            status = _lstat(tree, ancestor)
-            if status is None:
-                return missing
-            if not stat.S_ISDIR(status.st_mode):
-                return _HIDDEN
-        status = _lstat(tree, path)
-        if status is None:
-            return missing
+        target = layer.record.foreign_links.get(path)
+        if target is not None:
+            return self._linked(position, path, target)
         recorded = layer.record.entries.get(path)
-        if is_whiteout(status) and recorded is None:
-            return _HIDDEN
-        return _found(tree, path, position=position, status=status, layer=layer)
+        content = Content(layer.tree, path)
+        if not is_whiteout(status):
+            entry = _entry_on_disk(content, status, recorded)
+        elif recorded is not None:
+            entry = _with_record(Entry(path=path, type=recorded.type, mode=0), recorded)
+        else:
+            return None
+        return Found(position=position, entry=entry, content=content)
+
+    def _linked(self, position: int, path: EntryPath, target: EntryPath) -> Found | None:
+        """Return what a hard link to a lower layer leads to, None if that is not there."""
+        directory = self.resolve(parent(target), below=position)
+        found = self.find(join(directory, target.rpartition("/")[2]), below=position)
+        if found is None:
+            return None
+        return replace(found, position=position, entry=replace(found.entry, path=path))
 
 
-def _lstat(tree: str, path: EntryPath) -> os.stat_result | None:
-    # Each ancestor was seen to be a real directory before its child is asked for.
-    try:
-        return os.lstat(f"{tree}/{path}" if path else tree)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+def _entry_on_disk(content: Content, status: os.stat_result, recorded: Recorded | None) -> Entry:
+    tree, path = content
+    with reach(os.fspath(tree), path) as (directory_fd, name):
+        is_symlink = stat.S_ISLNK(status.st_mode)
+        target = os.readlink(name, dir_fd=directory_fd) if is_symlink else ""
+        entry = entry_of(path, status, link_target=target)
+        if recorded is not None:
+            return _with_record(entry, recorded)
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+            return entry
+        descriptor = os.open(name, _OPEN, dir_fd=directory_fd)
+        try:
+            return replace(entry, xattrs=kept_xattrs(descriptor))
+        finally:
+            os.close(descriptor)
 
 
-def _is_cut_off(record: LayerRecord, path: EntryPath) -> bool:
-    """Say whether an opaque directory above ``path`` hides the layers below."""
-    opaque = record.opaque
-    return bool(opaque) and any(
-        above in opaque for above in (ROOT, *ancestors(path)) if above != path
+def _with_record(entry: Entry, recorded: Recorded) -> Entry:
+    return replace(
+        entry,
+        mode=recorded.mode,
+        uid=recorded.uid,
+        gid=recorded.gid,
+        rdev=recorded.rdev,
+        xattrs=recorded.xattrs,
     )
-
-
-def _found(
-    tree: str, path: EntryPath, *, position: int, status: os.stat_result, layer: UnpackedLayer
-) -> Found:
-    recorded = layer.record.entries.get(path)
-    if recorded is not None and is_whiteout(status):
-        entry = Entry(
-            path=path,
-            type=recorded.type,
-            mode=recorded.mode,
-            uid=recorded.uid,
-            gid=recorded.gid,
-            rdev=recorded.rdev,
-        )
-        return Found(position=position, entry=entry, disk=None)
-    full = f"{tree}/{path}" if path else tree
-    target = os.readlink(full) if stat.S_ISLNK(status.st_mode) else ""
-    entry = entry_of(path, status, link_target=target, xattrs=_xattrs_at(full, status))
-    if recorded is not None:
-        entry = replace(
-            entry,
-            mode=recorded.mode,
-            uid=recorded.uid,
-            gid=recorded.gid,
-            xattrs=dict(recorded.xattrs),
-        )
-    return Found(position=position, entry=entry, disk=status)
-
-
-def _xattrs_at(full: str, status: os.stat_result) -> dict[str, bytes]:
-    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
-        return {}
-    descriptor = os.open(full, _OPEN)
-    try:
-        return kept_xattrs(descriptor)
-    finally:
-        os.close(descriptor)

@@ -26,15 +26,15 @@ class BaseView:
 
     def lookup(self, path: EntryPath, *, directory_fd: int) -> BaseEntry | None:
         """Return what the image has at ``path``."""
-        if path in self._stack.recorded:
-            found = self._stack.find(path)
-            if found is None:
-                return None
-            return BaseEntry(found.entry, found.disk, disk_xattrs=False)
         name = path.rpartition("/")[2]
         try:
             status = os.lstat(name, dir_fd=directory_fd)
         except FileNotFoundError:
+            status = None
+        if path in self._stack.recorded:
+            found = self._stack.find(path)
+            return None if found is None else BaseEntry(found.entry, status, disk_xattrs=False)
+        if status is None:
             return None
         target = os.readlink(name, dir_fd=directory_fd) if stat.S_ISLNK(status.st_mode) else ""
         return BaseEntry(entry_of(path, status, link_target=target), status)
@@ -46,7 +46,7 @@ class BaseView:
     def _device_names(self) -> dict[EntryPath, list[str]]:
         if self._devices is None:
             self._devices = {}
-            for path in self._stack.recorded:
+            for path in self._stack.devices:
                 found = self._stack.find(path)
                 if found is not None and found.entry.type in DEVICE_TYPES:
                     self._devices.setdefault(parent(path), []).append(path.rpartition("/")[2])

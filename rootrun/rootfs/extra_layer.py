@@ -6,16 +6,18 @@ lower layer; mount points must exist. Each is put right in a tree of this run,
 below the private scratch directory.
 """
 
+import errno
 import os
-import stat
-from contextlib import suppress
 from pathlib import Path
 
 from rootrun.errors import LayerError
-from rootrun.layer.entry import ROOT, Entry, EntryPath, EntryType, ancestors, parent
-from rootrun.layer.stack import Found, LayerStack
+from rootrun.layer.attributes import KEEP, set_xattrs
+from rootrun.layer.entry import ROOT, SET_ID_BITS, Entry, EntryPath, EntryType, ancestors, parent
+from rootrun.layer.reach import reach
+from rootrun.layer.stack import Content, Found, LayerStack
 
 _COPY_BLOCK = 1 << 24
+_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -28,6 +30,7 @@ class ExtraLayer:
 
     def __init__(self, tree: Path, stack: LayerStack) -> None:
         self.tree = tree
+        self._top = os.fspath(tree)
         self._stack = stack
         self._made: dict[EntryPath, Entry] = {}
 
@@ -39,32 +42,35 @@ class ExtraLayer:
     def add_directory(self, path: EntryPath) -> None:
         """Make ``path`` and the directories above it."""
         for directory in (ROOT, *ancestors(path), path):
-            if directory in self._made:
-                continue
-            self._place(directory).mkdir(mode=0o700)
-            self._made[directory] = self._metadata_of(directory)
+            if directory not in self._made:
+                with reach(self._top, directory) as (directory_fd, name):
+                    os.mkdir(name, 0o700, dir_fd=directory_fd)
+                self._made[directory] = self._metadata_of(directory)
 
     def add_empty_file(self, path: EntryPath) -> None:
-        """Make an empty file, for a file to be mounted on it."""
+        """Make an empty file, for a file to be mounted on it; it may have been made before."""
         self.add_directory(parent(path))
-        self._place(path).touch(mode=0o644)
+        with reach(self._top, path) as (directory_fd, name):
+            os.close(os.open(name, _CREATE & ~os.O_EXCL, 0o644, dir_fd=directory_fd))
 
-    def add_copy(self, path: EntryPath, source: Found, *, content: Path) -> None:
-        """Make ``path`` a file with the metadata of ``source`` and the content of ``content``."""
-        self.add_directory(parent(path))
-        place = self._place(path)
-        if source.entry.type is EntryType.SYMLINK:
-            os.symlink(source.entry.link_target, place)
-        elif source.entry.type is EntryType.FILE:
-            _copy_file(content, place)
-        else:
-            raise LayerError(f"link in image: {path!r}: leads to what is no file")
-        _apply_metadata(place, source.entry)
+    def add_copy(self, found: Found) -> None:
+        """Make what the stack has at a path, a file or a symlink, with its true metadata."""
+        entry = found.entry
+        self.add_directory(parent(entry.path))
+        with reach(self._top, entry.path) as (directory_fd, name):
+            if entry.type is EntryType.SYMLINK:
+                os.symlink(entry.link_target, name, dir_fd=directory_fd)
+            elif entry.type is EntryType.FILE:
+                _copy_file(found.content, name, directory_fd)
+            else:
+                raise LayerError(f"link in image: {entry.path!r}: leads to what is no file")
+            _apply_metadata(name, directory_fd, entry)
 
     def finish(self) -> None:
         """Give the directories their metadata, now that nothing is made in them any more."""
         for path in sorted(self._made, reverse=True):
-            _apply_metadata(self._place(path), self._made[path])
+            with reach(self._top, path) as (directory_fd, name):
+                _apply_metadata(name, directory_fd, self._made[path])
 
     def _metadata_of(self, directory: EntryPath) -> Entry:
         if directory == ROOT:
@@ -73,9 +79,6 @@ class ExtraLayer:
         if found is None or found.entry.type is not EntryType.DIRECTORY:
             return Entry(path=directory, type=EntryType.DIRECTORY, mode=0o755, mtime_s=1)
         return found.entry
-
-    def _place(self, path: EntryPath) -> Path:
-        return self.tree / path if path else self.tree
 
 
 def put_right(stack: LayerStack, tree: Path) -> ExtraLayer:
@@ -90,17 +93,22 @@ def put_right(stack: LayerStack, tree: Path) -> ExtraLayer:
         for path in sorted(layer.record.set_ids):
             found = stack.find(path)
             if found is not None and found.position == position:
-                extra.add_copy(path, found, content=layer.tree / path)
+                extra.add_copy(found)
         for path, target in sorted(layer.record.foreign_links.items()):
             if stack.decides(position, path):
-                _add_link(extra, stack.below(position + 1), path=path, target=target)
+                found = stack.find(path)
+                if found is None:
+                    raise LayerError(
+                        f"link in image: {path!r}: its target is in no layer: {target!r}"
+                    )
+                extra.add_copy(found)
     extra.finish()
     return extra
 
 
 def give_root_metadata(directory: Path, stack: LayerStack) -> None:
     """Give ``directory``, the root of an upper, the metadata of the image's root."""
-    _apply_metadata(directory, stack.root())
+    _apply_metadata(os.fspath(directory), None, stack.root())
 
 
 def _states_metadata(stack: LayerStack, path: EntryPath) -> bool:
@@ -112,34 +120,47 @@ def _states_metadata(stack: LayerStack, path: EntryPath) -> bool:
     )
 
 
-def _add_link(extra: ExtraLayer, stack: LayerStack, *, path: EntryPath, target: EntryPath) -> None:
-    found = stack.find(target)
-    if found is None:
-        raise LayerError(f"link in image: {path!r}: its target is in no layer: {target!r}")
-    extra.add_copy(path, found, content=stack.layers[found.position].tree / target)
-
-
-def _copy_file(source: Path, place: Path) -> None:
-    source_fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+def _copy_file(content: Content, name: str, directory_fd: int | None) -> None:
+    with reach(os.fspath(content.tree), content.path) as (source_directory_fd, source):
+        source_fd = os.open(source, _OPEN_FILE, dir_fd=source_directory_fd)
     try:
-        place_fd = os.open(place, _CREATE, 0o600)
+        copy_fd = os.open(name, _CREATE, 0o600, dir_fd=directory_fd)
         try:
-            while os.sendfile(place_fd, source_fd, None, _COPY_BLOCK):
+            while os.sendfile(copy_fd, source_fd, None, _COPY_BLOCK):
                 pass
         finally:
-            os.close(place_fd)
+            os.close(copy_fd)
     finally:
         os.close(source_fd)
 
 
-def _apply_metadata(place: Path, entry: Entry) -> None:
-    # An owner that the id map lacks (EINVAL) stays with the record alone.
-    with suppress(OSError):
-        os.chown(place, entry.uid, entry.gid, follow_symlinks=False)
+def _apply_metadata(name: str, directory_fd: int | None, entry: Entry) -> None:
+    _give_owner(name, directory_fd, entry)
     if entry.type is not EntryType.SYMLINK:
-        # After chown(2), which clears the set-id bits.
-        os.chmod(place, stat.S_IMODE(entry.mode))
-        for name, value in entry.xattrs.items():
-            with suppress(OSError):
-                os.setxattr(place, name, value, follow_symlinks=False)
-    os.utime(place, (entry.mtime_s, entry.mtime_s), follow_symlinks=False)
+        descriptor = os.open(name, _OPEN_FILE, dir_fd=directory_fd)
+        try:
+            _give_mode(descriptor, entry.mode)  # after chown(2), which clears the set-id bits
+            set_xattrs(descriptor, entry.xattrs)
+        finally:
+            os.close(descriptor)
+    times = (entry.mtime_s, entry.mtime_s)
+    os.utime(name, times, dir_fd=directory_fd, follow_symlinks=False)
+
+
+def _give_owner(name: str, directory_fd: int | None, entry: Entry) -> None:
+    """Give a file its owner, or the half of it that the id map has, as the cache does."""
+    for uid, gid in ((entry.uid, entry.gid), (entry.uid, KEEP), (KEEP, entry.gid)):
+        try:
+            os.chown(name, uid, gid, dir_fd=directory_fd, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EPERM):
+                raise
+        else:
+            return
+
+
+def _give_mode(descriptor: int, mode: int) -> None:
+    try:
+        os.fchmod(descriptor, mode)
+    except PermissionError:  # a Nix build forbids set-id bits by a seccomp filter
+        os.fchmod(descriptor, mode & ~SET_ID_BITS)

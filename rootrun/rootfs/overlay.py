@@ -46,19 +46,15 @@ class OverlayRootfs:
     def changes(self, policy: LayerPolicy, notes: DiffNotes) -> Iterator[Change]:
         """Yield what the upper holds that the base has not."""
         with ExitStack() as cleanup:
-            view = cleanup.enter_context(self._base_view())
+            view = cleanup.enter_context(
+                merged_view(self._base_lowers, scratch=self._scratch)  # without mount points
+            )
             upper_fd = os.open(self._upper, _OPEN_DIRECTORY)
             cleanup.callback(os.close, upper_fd)
             view_fd = os.open(view, _OPEN_DIRECTORY)
             cleanup.callback(os.close, view_fd)
             base = BaseView(self._stack, root_status=self._root_status)
             yield from diff_upper(upper_fd, base_fd=view_fd, base=base, policy=policy, notes=notes)
-
-    @contextmanager
-    def _base_view(self) -> Iterator[Path]:
-        """Mount the image's layers alone, without mount points."""
-        with merged_view(self._base_lowers, scratch=self._scratch) as view:
-            yield view
 
 
 @contextmanager
@@ -67,9 +63,8 @@ def merged_view(base_lowers: Sequence[Path], *, scratch: Path) -> Iterator[Path]
     empty, view = scratch / "empty", scratch / "view"
     empty.mkdir(exist_ok=True)
     view.mkdir(exist_ok=True)
-    # An overlay without an upper wants two lower directories at least.
-    lowers = [*base_lowers, empty] if base_lowers else [empty, _second_empty(scratch)]
-    mount_overlay(view, lowers=lowers)
+    # The empty one makes it an overlay also of one layer, whose whiteouts must not be seen.
+    mount_overlay(view, lowers=[*base_lowers, empty])
     try:
         yield view
     finally:
@@ -122,9 +117,3 @@ def overlay_rootfs(
         mount_overlay(rootfs.root, lowers=lowers, upper=upper, work=work)
         cleanup.callback(unmount, rootfs.root)
         yield rootfs
-
-
-def _second_empty(scratch: Path) -> Path:
-    directory = scratch / "empty-2"
-    directory.mkdir(exist_ok=True)
-    return directory

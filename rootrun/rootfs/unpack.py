@@ -37,12 +37,12 @@ class Unpacker:
         Raises DigestMismatchError if a layer's content is not what the image
         says, and LayerError if it cannot be unpacked.
         """
-        unpacked: list[UnpackedLayer] = []
+        stack = LayerStack()
         for layer in _effective(image.layers):
             plain = self._fetch(layer, {})
-            redirects = _redirects(plain.record, LayerStack(unpacked))
-            unpacked.append(self._fetch(layer, redirects) if redirects else plain)
-        return LayerStack(unpacked)
+            redirects = _redirects(plain.record, stack)
+            stack.add(self._fetch(layer, redirects) if redirects else plain)
+        return stack
 
     def _fetch(self, layer: Layer, redirects: _Redirects) -> UnpackedLayer:
         def unpack(tree_fd: int) -> LayerRecord:

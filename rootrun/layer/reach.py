@@ -1,0 +1,43 @@
+"""Reaching paths below a directory of this host, also where both together are too long."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rootrun.layer.entry import EntryPath
+
+_LIMIT = 1000  # characters: PATH_MAX is 4096 bytes, and a character has up to four
+_STEP = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def lstat_at(top: str, path: EntryPath) -> os.stat_result | None:
+    """Return what lstat(2) says of ``path`` below the directory ``top``, None for nothing."""
+    try:
+        with reach(top, path) as (directory_fd, name):
+            return os.lstat(name, dir_fd=directory_fd)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+@contextmanager
+def reach(top: str, path: EntryPath) -> Iterator[tuple[int | None, str]]:
+    """Yield a ``dir_fd`` and a name that lead to ``path`` below the directory ``top``.
+
+    The path of a layer may be as long as the kernel takes one; the cache's own
+    path comes on top. None of the directories on the way may be a symlink. Raises
+    OSError.
+    """
+    full = f"{top}/{path}" if path else top
+    if len(full) < _LIMIT:
+        yield None, full
+        return
+    *names, last = path.split("/")
+    directory_fd = os.open(top, _STEP)
+    try:
+        for name in names:
+            below_fd = os.open(name, _STEP, dir_fd=directory_fd)
+            os.close(directory_fd)
+            directory_fd = below_fd
+        yield directory_fd, last
+    finally:
+        os.close(directory_fd)
