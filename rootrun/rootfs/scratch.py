@@ -11,6 +11,7 @@ from pathlib import Path
 from rootrun.errors import StoreError
 from rootrun.layer.removal import remove_tree
 from rootrun.request import Scratch
+from rootrun.store.private import is_own_directory, make_private_directory
 
 log = logging.getLogger(__name__)
 
@@ -28,10 +29,10 @@ def scratch_directory(scratch: Scratch) -> Iterator[Path]:
     below it. With ``keep_on_failure`` a failing run leaves it, renamed, and says
     where. Leave the context with the ids that made the tree: inside the namespace.
     """
-    parent = _parent_of(scratch)
-    directory = parent / f"{_PREFIX}{os.urandom(6).hex()}"
+    directory = _parent_of(scratch) / f"{_PREFIX}{os.urandom(6).hex()}"
     try:
         directory.mkdir(mode=0o700)
+        directory.chmod(0o700)
         descriptor = os.open(directory, _OPEN_DIRECTORY)
     except OSError as error:
         raise StoreError(f"make a scratch directory: {directory}: {error.strerror}") from error
@@ -40,13 +41,11 @@ def scratch_directory(scratch: Scratch) -> Iterator[Path]:
         yield directory
     except BaseException:
         if scratch.keep_on_failure:
-            kept = directory.with_name(_KEPT_PREFIX + directory.name.removeprefix(_PREFIX))
-            os.rename(directory, kept)
-            log.warning("kept the scratch tree: %s", kept)
+            _keep(directory)
         raise
     finally:
+        _remove(directory)  # while it is locked: nobody else tries the same
         os.close(descriptor)
-        _remove(directory)
 
 
 def sweep_dead(scratch: Path) -> None:
@@ -87,19 +86,29 @@ def _parent_of(scratch: Scratch) -> Path:
         return scratch.scratch_parent.absolute()
     if scratch.cache_directory is None:
         return Path("/tmp")
-    parent = scratch.cache_directory.absolute() / "scratch"
+    cache = scratch.cache_directory.absolute()
+    parent = cache / "scratch"
     try:
-        parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_directory(cache)
+        make_private_directory(parent)
     except OSError:
         return Path("/tmp")
-    return parent if os.access(parent, os.W_OK | os.X_OK) else Path("/tmp")
+    is_ours = is_own_directory(cache) and is_own_directory(parent)
+    return parent if is_ours else Path("/tmp")
+
+
+def _keep(directory: Path) -> None:
+    kept = directory.with_name(_KEPT_PREFIX + directory.name.removeprefix(_PREFIX))
+    os.rename(directory, kept)
+    log.warning("kept the scratch tree: %s", kept)
 
 
 def _remove(directory: Path) -> None:
-    parent_fd = os.open(directory.parent, _OPEN_DIRECTORY & ~os.O_NOFOLLOW)
     try:
-        remove_tree(directory.name, directory_fd=parent_fd)
+        parent_fd = os.open(directory.parent, _OPEN_DIRECTORY & ~os.O_NOFOLLOW)
+        try:
+            remove_tree(directory.name, directory_fd=parent_fd)
+        finally:
+            os.close(parent_fd)
     except OSError as error:
         log.warning("remove the scratch tree: %s: %s", directory, error.strerror)
-    finally:
-        os.close(parent_fd)

@@ -18,7 +18,7 @@ new version leaves the old one alone.
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from rootrun.errors import StoreError
@@ -26,6 +26,7 @@ from rootrun.layer.record import LayerRecord
 from rootrun.layer.removal import remove_tree
 from rootrun.layer.stack import UnpackedLayer
 from rootrun.store.lock import locked
+from rootrun.store.private import is_own_directory, make_private_directory
 from rootrun.store.trust import is_trusted, mark_made
 
 log = logging.getLogger(__name__)
@@ -48,24 +49,26 @@ class LayerStore:
         self._layers = directory / LAYERS / kind
         self._kind = kind
 
-    def has(self, key: str) -> bool:
-        """Say whether the layer ``key`` is there and trusted."""
-        return is_trusted(self._layers / key)
-
     def fetch(self, key: str, unpack: Callable[[int], LayerRecord]) -> UnpackedLayer:
         """Return the layer ``key``, calling ``unpack`` with a new directory's fd if it is missing.
 
         Concurrent runs share one extraction: the others wait for it. ``unpack``
-        must verify what it unpacks; if it raises, nothing is kept.
+        must verify what it unpacks; if it raises, nothing is kept. A layer that is
+        not trusted, or whose record is damaged, is made again. Raises StoreError
+        if the cache cannot be read or written.
         """
         entry = self._layers / key
-        if not is_trusted(entry):
-            with locked(self._lock_path(key), exclusive=True):
-                if not is_trusted(entry):
-                    self._make(entry, unpack)
-        return self._load(entry)
+        try:
+            layer = _load(entry)
+            if layer is None:
+                with locked(self._lock_path(key), exclusive=True):
+                    layer = _load(entry) or self._make(entry, unpack)
+        except OSError as error:
+            path = error.filename or entry
+            raise StoreError(f"use the cache: {path}: {error.strerror}") from error
+        return layer
 
-    def _make(self, entry: Path, unpack: Callable[[int], LayerRecord]) -> None:
+    def _make(self, entry: Path, unpack: Callable[[int], LayerRecord]) -> UnpackedLayer:
         making = entry.with_name(f".{entry.name}.making")
         layers_fd = os.open(self._layers, _OPEN_DIRECTORY)
         try:
@@ -73,36 +76,45 @@ class LayerStore:
             remove_tree(making.name, directory_fd=layers_fd)
             remove_tree(entry.name, directory_fd=layers_fd)
             try:
-                (making / TREE).mkdir(parents=True, mode=0o755)
-                tree_fd = os.open(making / TREE, _OPEN_DIRECTORY)
-                try:
-                    record = unpack(tree_fd)
-                finally:
-                    os.close(tree_fd)
-                (making / RECORD).write_bytes(record.to_bytes())
-                mark_made(making)
+                record = _fill(making, unpack)
                 os.rename(making, entry)
             except BaseException:
                 remove_tree(making.name, directory_fd=layers_fd)
                 raise
-        except OSError as error:
-            raise StoreError(f"unpack into the cache: {making}: {error.strerror}") from error
         finally:
             os.close(layers_fd)
         log.debug("cached layer %s for id map %s", entry.name, self._kind)
-
-    def _load(self, entry: Path) -> UnpackedLayer:
-        try:
-            record = LayerRecord.from_bytes((entry / RECORD).read_bytes())
-            os.utime(entry / RECORD)  # the last use, for pruning
-        except OSError as error:
-            raise StoreError(
-                f"read the cache: {entry}: {error.strerror}", hint="rootrun cache verify mends it"
-            ) from error
         return UnpackedLayer(tree=entry / TREE, record=record)
 
     def _lock_path(self, key: str) -> Path:
         return self.directory / LOCKS / f"{self._kind}.{key}"
+
+
+def _fill(making: Path, unpack: Callable[[int], LayerRecord]) -> LayerRecord:
+    """Make the directory of an entry with all that belongs into it."""
+    tree = making / TREE
+    tree.mkdir(parents=True, mode=0o755)
+    tree_fd = os.open(tree, _OPEN_DIRECTORY)
+    try:
+        record = unpack(tree_fd)
+    finally:
+        os.close(tree_fd)
+    (making / RECORD).write_bytes(record.to_bytes())
+    mark_made(making)
+    return record
+
+
+def _load(entry: Path) -> UnpackedLayer | None:
+    """Return the layer at ``entry``, None if it is missing or not to be trusted."""
+    if not is_trusted(entry):
+        return None
+    try:
+        record = LayerRecord.from_bytes((entry / RECORD).read_bytes())
+    except (FileNotFoundError, StoreError):
+        log.warning("the cache is damaged, unpacking again: %s", entry)
+        return None
+    os.utime(entry / RECORD)  # the last use, for pruning
+    return UnpackedLayer(tree=entry / TREE, record=record)
 
 
 @contextmanager
@@ -112,21 +124,22 @@ def open_store(directory: Path, *, kind: str) -> Iterator[LayerStore]:
     While it is open, nobody prunes it. Raises StoreError if it cannot be
     written or is not the caller's: its content would not be trustworthy.
     """
-    _prepare(directory, kind=kind)
-    with locked(directory / LOCKS / STORE_LOCK, exclusive=False):
+    with ExitStack() as cleanup:
+        try:
+            _prepare(directory, kind=kind)
+            cleanup.enter_context(locked(directory / LOCKS / STORE_LOCK, exclusive=False))
+        except OSError as error:
+            path = error.filename or directory
+            raise StoreError(f"open the cache: {path}: {error.strerror}") from error
         yield LayerStore(directory, kind=kind)
 
 
 def _prepare(directory: Path, *, kind: str) -> None:
+    make_private_directory(directory)
+    if os.stat(directory).st_uid != os.geteuid():
+        raise StoreError(f"open the cache: {directory}: belongs to another user")
     layers = directory / LAYERS / kind
-    try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if os.stat(directory).st_uid != os.geteuid():
-            raise StoreError(f"open the cache: {directory}: belongs to another user")
-        for part in (directory / LAYERS, layers, directory / LOCKS, directory / VERIFIED):
-            part.mkdir(exist_ok=True, mode=0o700)
-        if not os.access(layers, os.W_OK | os.X_OK):
-            raise StoreError(f"open the cache: {directory}: not writable")
-    except OSError as error:
-        path = error.filename or directory
-        raise StoreError(f"open the cache: {path}: {error.strerror}") from error
+    for part in (directory / LAYERS, layers, directory / LOCKS, directory / VERIFIED):
+        make_private_directory(part)
+    if not is_own_directory(layers):
+        raise StoreError(f"open the cache: {layers}: not writable")

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,27 +33,23 @@ class CachedLayer:
 
 def list_entries(directory: Path) -> list[CachedLayer]:
     """Return the unpacked layers in the cache, least recently used first; reads no content."""
-    entries = [_describe(path) for path in _paths(directory)]
+    with _told(directory):
+        entries = [_describe(path) for path in _paths(directory)]
     return sorted(entries, key=lambda entry: (entry.last_used_s, entry.key))
 
 
 def verify_entries(directory: Path) -> Iterator[CachedLayer]:
-    """Yield each entry after reading its whole tree; remove those with a ``problem``.
+    """Yield each entry after reading its whole tree; remove the damaged, with a ``problem``.
 
     Entries that are whole are synced to the disk and trusted in later boots too.
-    Must run inside an id map that has the ids of the trees. Waits for running runs.
+    Must run inside an id map that has the ids of the trees; what it cannot read
+    has a ``problem`` and stays. Waits for running runs.
     """
     _require(directory)
-    with locked(directory / LOCKS / STORE_LOCK, exclusive=True):
+    with _told(directory), locked(directory / LOCKS / STORE_LOCK, exclusive=True):
         os.sync()
         for path in _paths(directory):
-            entry = _describe(path)
-            problem = entry.problem or _damage(path)
-            if problem is None:
-                mark_synced(path)
-            else:
-                _remove(path)
-            yield replace(entry, problem=problem, is_trusted=problem is None)
+            yield _verify(path)
 
 
 def prune_entries(directory: Path, *, unused_for_s: float) -> list[CachedLayer]:
@@ -61,7 +58,7 @@ def prune_entries(directory: Path, *, unused_for_s: float) -> list[CachedLayer]:
     Raises StoreError while a run uses the cache.
     """
     _require(directory)
-    with try_locked(directory / LOCKS / STORE_LOCK) as is_ours:
+    with _told(directory), try_locked(directory / LOCKS / STORE_LOCK) as is_ours:
         if not is_ours:
             raise StoreError(f"prune the cache: {directory}: a run is using it")
         limit_s = time.time() - unused_for_s
@@ -80,7 +77,21 @@ def _paths(directory: Path) -> list[Path]:
     kinds = directory / LAYERS
     if not kinds.is_dir():
         return []
-    return sorted(path for kind in kinds.iterdir() for path in kind.iterdir())
+    return sorted(path for kind in kinds.iterdir() if kind.is_dir() for path in kind.iterdir())
+
+
+def _verify(path: Path) -> CachedLayer:
+    entry = _describe(path)
+    try:
+        problem = entry.problem or _damage(path)
+    except PermissionError as error:
+        # Not damage: files of ids that this namespace has not.
+        return replace(entry, problem=f"{error.filename}: made by other ids than those here")
+    if problem is None:
+        mark_synced(path)
+    else:
+        _remove(path)
+    return replace(entry, problem=problem, is_trusted=problem is None)
 
 
 def _describe(path: Path) -> CachedLayer:
@@ -116,6 +127,8 @@ def _damage(path: Path) -> str | None:
             checksum = checksum_tree(tree_fd)
         finally:
             os.close(tree_fd)
+    except PermissionError:
+        raise
     except OSError as error:
         return f"{error.filename or TREE}: {error.strerror}"
     except RootrunError as error:
@@ -137,6 +150,15 @@ def _forget_verified(directory: Path, limit_s: float) -> None:
     for memory in (directory / VERIFIED).iterdir():
         if memory.stat().st_mtime <= limit_s:
             memory.unlink(missing_ok=True)
+
+
+@contextmanager
+def _told(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        path = error.filename or directory
+        raise StoreError(f"use the cache: {path}: {error.strerror}") from error
 
 
 def _require(directory: Path) -> None:

@@ -7,11 +7,13 @@ making, and after that only if a sync was recorded.
 
 import json
 import os
+from functools import cache
 from pathlib import Path
 
 _NAME = "made.json"
 
 
+@cache
 def boot_id() -> str:
     """Return the identity of the running boot (random(4), /proc/sys/kernel/random)."""
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
@@ -32,7 +34,7 @@ def is_trusted(entry: Path) -> bool:
     """Say whether ``entry`` exists and was made in this boot, or was synced since."""
     try:
         made = json.loads((entry / _NAME).read_bytes())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+    except (OSError, ValueError):
         return False
     if not isinstance(made, dict):
         return False
