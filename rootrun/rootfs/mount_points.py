@@ -5,7 +5,7 @@ the image deleted such a path in a layer (a whiteout hides what is below), or ha
 a file there that another file is to be mounted over, they stand above.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rootrun.errors import SandboxError
@@ -31,6 +31,8 @@ def lay_mount_points(
     Raises SandboxError where the image has something else than an ordinary
     directory, or file: nothing is mounted through names that the image chose.
     """
+    points = list(points)
+    _refuse_conflicts(points)
     for point in points:
         _refuse_odd_ancestors(point, stack)
         found = stack.find(point.path)
@@ -52,6 +54,16 @@ def lay_mount_points(
             extra.add_empty_file(point.path)
     below.finish()
     above.finish()
+
+
+def _refuse_conflicts(points: Sequence[MountPoint]) -> None:
+    """Refuse a file and a directory at one path."""
+    files = {point.path for point in points if not point.is_directory}
+    for point in points:
+        directories = [*ancestors(point.path), *([point.path] if point.is_directory else [])]
+        for directory in directories:
+            if directory in files:
+                raise SandboxError(f"mount /{point.path}: /{directory} is to be a file, too")
 
 
 def _refuse_odd_ancestors(point: MountPoint, stack: LayerStack) -> None:
