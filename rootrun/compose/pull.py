@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rootrun.errors import UsageError
+from rootrun.image.platform import parse_platform
 from rootrun.image.reference import ImageReference, Transport
 from rootrun.sandbox.helper import run_helper
 
@@ -27,13 +28,10 @@ def pulled(
             hint=f"skopeo inspect --format '{{{{.Digest}}}}' docker:{name} prints it",
         )
     directory = into() / "registry"
-    override = ["--override-arch", architecture] if architecture else []
     run_helper(
         [
             "skopeo",
-            "--override-os",
-            "linux",
-            *override,
+            *_override(architecture),
             "copy",
             "--quiet",
             f"docker:{name}",
@@ -41,3 +39,14 @@ def pulled(
         ]
     )
     return replace(reference, transport=Transport.OCI, path=directory, ref=None, name=None)
+
+
+def _override(architecture: str | None) -> list[str]:
+    """Return the options of skopeo that pick a platform out of an index."""
+    options = ["--override-os", "linux"]
+    if architecture is not None:
+        platform = parse_platform(architecture)
+        options += ["--override-arch", platform.architecture]
+        if platform.variant:
+            options += ["--override-variant", platform.variant]
+    return options
