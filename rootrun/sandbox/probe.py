@@ -42,18 +42,20 @@ def probe_machine(cache_directory: Path, scratch_parent: Path) -> tuple[Finding,
 
     Overlays are tried where the directories are, or where they would be made. Nothing is left.
     """
+    tools = [_tool(name) for name in _TOOLS]
+    first = _tried("user namespaces", lambda: _enter(IdMapKind.SINGLE.value), need=Need.MUST)
+    if not first.is_there:  # nothing else could be tried
+        return (first, *tools)
     return (
-        _tried("user namespaces", lambda: _enter(IdMapKind.SINGLE.value), need=Need.MUST),
+        first,
         *(_id_map(kind) for kind in IdMapKind),
         _overlay("overlay, cache", cache_directory, need=Need.BETTER),
         _overlay("overlay, scratch", scratch_parent, need=Need.ONE_OF),
         _tried("overlay, tmpfs", lambda: _try_tmpfs(scratch_parent), need=Need.ONE_OF),
-        _tried(
-            "fresh /proc", lambda: _try_filesystem("proc"), otherwise="the one of here is bound"
-        ),
+        _tried("fresh /proc", lambda: _try_filesystem("proc"), otherwise="that of here is bound"),
         _tried("fresh /sys", lambda: _try_filesystem("sysfs"), otherwise="bound or empty"),
         _tried("network namespace", _try_network, need=Need.MUST),
-        *(_tool(name) for name in _TOOLS),
+        *tools,
     )
 
 
@@ -97,7 +99,8 @@ def _tried(
 
 
 def _id_map(kind: IdMapKind) -> Finding:
-    return _tried(f"id map {kind.value}", lambda: _enter(kind.value))
+    finding = _tried(f"id map {kind.value}", lambda: _enter(kind.value))
+    return finding._replace(detail=finding.detail.removeprefix(f"id map: {kind.value}: "))
 
 
 def _overlay(name: str, directory: Path, *, need: Need) -> Finding:
