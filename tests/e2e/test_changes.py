@@ -86,7 +86,7 @@ ODD_NAMES = [
     b"line\nfeed",
     b"-leading",
     b"latin-\xe9",
-    b"n" * 250,  # .wh. and 250 bytes are the longest whiteout
+    b"n" * 255,  # its whiteout is longer than any file's name may be
 ]
 
 

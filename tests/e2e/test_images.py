@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.images import assert_image_valid, docker_archive, oci_layout
+from tests.support.images import assert_image_valid, docker_archive, oci_archive, oci_layout
 from tests.support.peers import (
     podman_load,
     run_in_rootfs,
@@ -195,6 +195,19 @@ def test_an_oci_output_is_valid_and_skopeo_reads_it(transport: str, workplace: W
     assert_image_valid(output)
     found = skopeo_inspect(f"{transport}:{output}:1")
     assert len(found["Layers"] if isinstance(found["Layers"], list) else []) == 2
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip", "zstd", "bzip2", "xz"])
+@pytest.mark.parametrize("kind", ["layout", "archive"])
+def test_ac56_oci_images_with_compressed_layers_are_read(
+    kind: str, compression: str, workplace: Workplace
+) -> None:
+    layers = [busybox_layer(), tarball(file("x", b"x"))]
+    write = oci_layout if kind == "layout" else oci_archive
+    base = write(workplace.path / "base", layers, compression=compression)
+    output = workplace.build("cat /x /x > /y\n", base=base)
+    assert_image_valid(output)
+    assert list(top_layer(output)) == ["y"]
 
 
 def test_history_has_one_entry_more(workplace: Workplace) -> None:

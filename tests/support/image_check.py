@@ -3,10 +3,12 @@
 ``assert_image_valid(path)`` takes a docker-archive, an OCI archive or an OCI layout directory.
 """
 
+import bz2
 import gzip
 import hashlib
 import io
 import json
+import lzma
 import tarfile
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -139,6 +141,10 @@ def _plain(blob: bytes) -> bytes:
         from backports import zstd
 
         return zstd.decompress(blob)
+    if blob.startswith(b"BZh"):
+        return bz2.decompress(blob)
+    if blob.startswith(b"\xfd7zXZ"):
+        return lzma.decompress(blob)
     return blob
 
 
