@@ -1,5 +1,6 @@
 """--user: names and numbers of the container."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,15 @@ def test_user_that_is_not_root_has_no_capabilities(run: Run) -> None:
 
 def test_groups_of_the_caller_are_gone(run: Run) -> None:
     assert run("id -G").output == "0\n"
+
+
+@pytest.mark.parametrize(("mode", "works"), [(0o755, False), (0o4755, True)])
+def test_setuid_programs_work(mode: int, works: bool, run: Run, busybox_root: Path) -> None:
+    # A raw socket takes root's rights over the network namespace.
+    shutil.copy(busybox_root / "bin" / "busybox", busybox_root / "mnt" / "ping")
+    (busybox_root / "mnt" / "ping").chmod(mode)
+    ran = run("/mnt/ping -q -c 1 -W 5 127.0.0.1", user="daemon")
+    assert (ran.status == 0) is works
 
 
 @pytest.mark.parametrize(
