@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from rootrun.errors import LayerError
 from rootrun.image.digest import hex_of
 from rootrun.image.source import Image, Layer, open_layer
-from rootrun.layer.apply import apply_layer
-from rootrun.layer.entry import EntryPath, EntryType, ancestors
+from rootrun.layer.entry import ROOT, EntryPath, EntryType, ancestors
 from rootrun.layer.record import IdRanges, LayerRecord
 from rootrun.layer.stack import LayerStack, UnpackedLayer
 from rootrun.progress import Progress
@@ -41,6 +40,8 @@ class Unpacker:
         for layer in _effective(image.layers):
             plain = self._fetch(layer, {})
             redirects = _redirects(plain.record, stack)
+            if ROOT in plain.record.opaque:
+                stack = LayerStack()  # overlayfs does not look at the mark on a layer's root
             stack.add(self._fetch(layer, redirects) if redirects else plain)
         return stack
 
@@ -56,13 +57,17 @@ class Unpacker:
             self._progress.stage(name, layer.blob.size_bytes) as advance,
             open_layer(layer, advance=advance) as stream,
         ):
+            # Only a cold cache needs it, and it brings a tenth of what a start imports.
+            from rootrun.layer.apply import apply_layer
+
             try:
                 record = apply_layer(stream, tree_fd=tree_fd, ids=self._ids, redirects=redirects)
             except LayerError as error:
                 # A damaged blob is told as such, not by what the damage looks like.
                 stream.verify()
                 where = f"unpack layer {layer.position} of {layer.count}"
-                raise type(error)(f"{where}: {error}", hint=error.hint) from error
+                what = str(error).removeprefix("unpack layer: ")
+                raise type(error)(f"{where}: {what}", hint=error.hint) from error
             stream.verify()
         self._verification.note(layer, digest=stream.digest)
         return record

@@ -255,3 +255,12 @@ def test_a_hard_link_to_a_lower_layer_has_its_content(any_workplace: Workplace) 
     upper = tarball(hardlink("etc/copy", "etc/passwd"))
     base = any_workplace.base("base.tar", busybox_layer(), upper)
     assert says(any_workplace, "cmp /etc/copy /etc/passwd && cp /etc/copy /said\n", base=base)
+
+
+def test_an_opaque_root_hides_all_layers_below(any_workplace: Workplace) -> None:
+    lower = tarball(file("gone"), directory("bin"), file("bin/gone"))
+    upper = busybox_layer(opaque(""))
+    base = any_workplace.base("base.tar", lower, upper)
+    output = any_workplace.build("ls -d /gone /bin/gone > /said 2>&1 || :; rm -r /tmp\n", base=base)
+    assert b"No such file" in content_of(output, "said")
+    assert list(top_layer(output)) == [".wh.tmp", "said"]
