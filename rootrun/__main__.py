@@ -1,12 +1,16 @@
 """The entry of the program: ``rootrun`` and ``python -m rootrun``."""
 
+import os
 import sys
 
 from rootrun import __version__
 
+_STDERR = 2
+
 
 def run() -> None:
     """Run the command line of this process and exit with its status."""
+    _open_closed_streams()
     # Scripts ask for the version in loops: answer before anything is imported.
     if sys.argv[1:] in (["--version"], ["-V"]):
         print(f"rootrun {__version__}")
@@ -18,6 +22,22 @@ def run() -> None:
     from rootrun.cli.main import main
 
     sys.exit(main(sys.argv[1:]))
+
+
+def _open_closed_streams() -> None:
+    """Give 0, 1 and 2 something to stand for where the caller closed them (``2>&-``).
+
+    Else the next files that are opened would get these numbers, and with them
+    what the script says. ``sys.stdout`` stays None: that there is none is told
+    where something is to be written there.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+            if number == _STDERR:
+                sys.stderr = open(number, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 if __name__ == "__main__":

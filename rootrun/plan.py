@@ -130,10 +130,18 @@ def mount_points(request: Request, stack: LayerStack) -> list[MountPoint]:
             for name in HOST_NETWORK_FILES
             if os.path.exists(f"/{name}")
         ]
-    taken = {point.path for point in points}
-    if EntryPath("") in taken:
-        raise UsageError("mount /: the root itself cannot be mounted over")
+    _refuse_doubles(points)
     return points
+
+
+def _refuse_doubles(points: list[MountPoint]) -> None:
+    """Raise UsageError where one mount would cover another, or the whole root."""
+    taken = {EntryPath("")}
+    for point in points:
+        if point.path in taken:
+            why = "something else is mounted there" if point.path else "it is the root itself"
+            raise UsageError(f"mount: /{point.path}: {why}")
+        taken.add(point.path)
 
 
 def inside(path: str, stack: LayerStack) -> EntryPath:
@@ -188,4 +196,4 @@ def _read_script(path: Path) -> bytes:
                 return stdin.read()
         return path.read_bytes()
     except OSError as error:
-        raise UsageError(f"--script: {path}: {error.strerror}") from error
+        raise UsageError(f"--script: {os.fspath(path)!r}: {error.strerror}") from error

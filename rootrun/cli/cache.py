@@ -1,5 +1,6 @@
 """``rootrun cache``: list, verify and prune the unpacked layers."""
 
+import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,6 +21,7 @@ def run_cache(options: Options) -> int:
     directory = cache_directory(options.cache_dir)
     if directory is None:
         raise UsageError("cache: no home directory to keep one in", hint="name it by --cache-dir")
+    _check_directory(options, directory)
     entries = _entries(options, directory)
     if options.json:
         write_out(compact({"layers": [_to_json(entry) for entry in entries]}) + "\n")
@@ -27,6 +29,15 @@ def run_cache(options: Options) -> int:
         _print_table(entries)
     is_damaged = options.action == "verify" and any(entry.problem for entry in entries)
     return EXIT_DAMAGED if is_damaged else 0
+
+
+def _check_directory(options: Options, directory: Path) -> None:
+    """Refuse what is no directory, and a misspelt ``--cache-dir``; else none is an empty cache."""
+    if directory.is_dir() or not (options.cache_dir or os.path.lexists(directory)):
+        return
+    why = "Not a directory" if directory.exists() else "No such file or directory"
+    named = options.cache_dir or directory
+    raise UsageError(f"cache: {os.fspath(named)!r}: {why}")
 
 
 def _entries(options: Options, directory: Path) -> list[CachedLayer]:

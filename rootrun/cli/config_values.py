@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from rootrun.cli.values import parse_absolute, parse_path, parse_text
+from rootrun.cli.values import MAX_ID, parse_absolute, parse_path, parse_text
 
 MAX_FILE_BYTES = 1024 * 1024
 
@@ -54,6 +54,9 @@ def parse_user(text: str) -> str:
     """Return ``USER[:GROUP]``, names or numbers."""
     if not re.fullmatch(r"[^:\s]+(:[^:\s]+)?", parse_text(text)):
         raise ValueError("not USER or USER:GROUP")
+    for part in text.split(":"):
+        if re.fullmatch(r"\d+", part, re.ASCII) and int(part) > MAX_ID:
+            raise ValueError(f"{part} is no id, the last one is {MAX_ID}")
     return text
 
 
@@ -63,7 +66,7 @@ def parse_command(text: str) -> tuple[str, ...]:
     This is how a Dockerfile reads CMD: ``[ -f x ] && y`` is a shell's, as it is no JSON.
     """
     if not parse_text(text).strip():
-        raise ValueError("empty; --config '{\"Cmd\": []}' clears it")
+        raise ValueError("empty; --config with null for Cmd or Entrypoint removes it")
     try:
         words: object = json.loads(text)
     except (ValueError, RecursionError):
@@ -128,6 +131,10 @@ def _check_config_value(key: str, value: object) -> None:
         raise ValueError(f"{key}: not a string")
     if key in _OBJECTS and not isinstance(value, dict):
         raise ValueError(f"{key}: not an object")
+    if key == "Labels" and not _is_list_of_texts(
+        list(value.values()) if isinstance(value, dict) else value
+    ):
+        raise ValueError(f"{key}: not an object of strings")
     if key == "Env" and isinstance(value, list) and not all("=" in item[1:] for item in value):
         raise ValueError(f"{key}: not an array of KEY=VALUE")
 

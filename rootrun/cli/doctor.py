@@ -1,9 +1,10 @@
 """``rootrun doctor``: what this machine allows, what will be used, how to get the rest."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from rootrun.cli.report import compact
+from rootrun.cli.stdout import write_out
 from rootrun.errors import EXIT_ROOTRUN_FAILED
 from rootrun.sandbox.idmap import IdMap, IdMapKind
 from rootrun.sandbox.probe import Finding, Need, chosen_id_map, probe_machine, surroundings
@@ -19,9 +20,10 @@ def report(cache_dir: Path, scratch_parent: Path, as_json: bool) -> int:
     works = can_work(findings)
     facts = surroundings()
     if as_json:
-        print(_as_json(findings, facts, id_map=id_map, works=works))
+        text = compact(_to_json(findings, facts, id_map=id_map, works=works))
     else:
-        print("\n".join(_lines(findings, facts, id_map=id_map, works=works)))
+        text = "\n".join(_lines(findings, facts, id_map=id_map, works=works))
+    write_out(f"{text}\n")
     return 0 if works else EXIT_ROOTRUN_FAILED
 
 
@@ -66,10 +68,10 @@ def _upper_place(findings: Sequence[Finding]) -> str:
     return "changes on the scratch disk" if _DISK in there else "changes in memory"
 
 
-def _as_json(
+def _to_json(
     findings: Sequence[Finding], facts: dict[str, str], *, id_map: IdMap | None, works: bool
-) -> str:
-    document = {
+) -> dict[str, object]:
+    return {
         "works": works,
         "idMap": id_map.kind.value if id_map else None,
         "surroundings": facts,
@@ -78,4 +80,3 @@ def _as_json(
             for f in findings
         ],
     }
-    return json.dumps(document, separators=(",", ":"))

@@ -1,6 +1,5 @@
 """``rootrun export``: the merged tree of an image as a tar."""
 
-import os
 from pathlib import Path
 
 from rootrun.cli.parser import Options
@@ -36,7 +35,7 @@ def make_export_request(options: Options) -> ExportRequest:
         image=options.image,
         image_ref=options.from_ref,
         architecture=options.arch,
-        output=output if output == STDOUT else Path(os.path.abspath(output)),
+        output=output,
         mtime_s=timestamp_s(options.timestamp),
         compression=Compression(options.compression),
         sandbox=Sandbox(id_map=options.idmap, rootfs=options.rootfs),

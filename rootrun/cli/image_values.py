@@ -1,10 +1,15 @@
 """Values of the options that name images."""
 
+import re
 from typing import NamedTuple
 
 from rootrun.image import reference
 from rootrun.image.platform import parse_platform
-from rootrun.image.reference import ImageReference, OutputReference
+from rootrun.image.reference import ImageReference, OutputReference, Transport
+
+# org.opencontainers.image.ref.name (image-spec 1.1, annotations.md).
+_REF_PART = r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*"
+_OCI_REF = re.compile(rf"{_REF_PART}(?:/{_REF_PART})*")
 
 
 class Tag(NamedTuple):
@@ -30,7 +35,15 @@ def parse_output(text: str) -> OutputReference:
     """Return where the new image goes."""
     if not text:
         raise ValueError("an empty path")
-    return reference.parse_output_reference(text)
+    output = reference.parse_output_reference(text)
+    if output.ref is None:
+        return output
+    if output.transport is Transport.DOCKER_ARCHIVE:
+        if parse_tag(output.ref).name is None:
+            raise ValueError(f"{output.ref} is not NAME:TAG")
+    elif not _OCI_REF.fullmatch(output.ref):
+        raise ValueError(f"{output.ref} is no name of an image in an OCI layout")
+    return output
 
 
 def parse_name(text: str) -> str:

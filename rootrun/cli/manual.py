@@ -6,14 +6,14 @@ from pathlib import Path
 
 from rootrun.cli.parser import Options
 from rootrun.cli.roff import plain_text
-from rootrun.cli.stdout import write_out
+from rootrun.cli.stdout import has_stdout, write_out
 
 MANUAL = Path(__file__).parent.parent / "man" / "rootrun.1"
 
 
 def show_manual(_: Options) -> int:
     """Show rootrun(1), and return the exit status."""
-    if sys.stdout.isatty():
+    if has_stdout() and sys.stdout.isatty():
         import shutil
 
         if man := shutil.which("man"):

@@ -3,7 +3,9 @@
 from rootrun.cli import config_values, image_values, values
 from rootrun.cli.grammar import Group, Option, choice, switch
 
-FROM_REF = Option(("--from-ref",), "which of several images in IMAGE", "NAME:TAG")
+FROM_REF = Option(
+    ("--from-ref",), "which of several images in IMAGE", "NAME:TAG", values.parse_word
+)
 ARCHITECTURE = Option(
     ("--arch",),
     "architecture of the image: amd64, arm64",

@@ -1,6 +1,7 @@
 """The parser of each command, made of the rows in cli/options.py."""
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -13,7 +14,6 @@ from rootrun.image.reference import ImageReference, OutputReference
 from rootrun.request import Bind, CopyIn
 
 _HELP_COLUMN = 29
-_SEE_HELP = "see rootrun --help"
 
 
 class Options(argparse.Namespace):
@@ -75,21 +75,40 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError; argparse would print the usage and exit with 2."""
-        unknown = message.removeprefix("unrecognized arguments: ")
-        if unknown != message:
-            message = f"{unknown}: no such option or command"
-        raise UsageError(message.removeprefix("argument "), hint=_SEE_HELP)
+        missing = message.removeprefix("the following arguments are required: ")
+        if missing != message:
+            message = f"{missing}: not given"
+        message = message.replace("expected one argument", "no value follows")
+        message = re.sub("ignored explicit argument .*", "takes no value", message, flags=re.DOTALL)
+        raise UsageError(message.removeprefix("argument "), hint=f"see {self.prog} --help")
 
 
 def parse(command: Command, argv: Sequence[str]) -> Options:
     """Return the options in ``argv``; everything behind the first ``--`` is the command to run."""
     before, after = split_command(argv)
+    see_help = f"see rootrun {command.name} --help".replace("  ", " ")
     if after and command.name:
-        raise UsageError(f"rootrun {command.name}: takes no -- COMMAND", hint=_SEE_HELP)
+        raise UsageError(f"rootrun {command.name}: takes no -- COMMAND", hint=see_help)
     options = Options()
-    _build(command).parse_args(before, options)
+    _, unknown = _build(command).parse_known_args(before, options)
+    if unknown:
+        raise _unknown(unknown[0], command, see_help)
     options.command = tuple(after)
     return options
+
+
+def _unknown(word: str, command: Command, see_help: str) -> UsageError:
+    """Return the error for a word that is no option, with what may have been meant."""
+    name = word.partition("=")[0]
+    if not word.startswith("-"):
+        hint = see_help if command.name else f"a command to run stands behind --; {see_help}"
+        return UsageError(f"{word}: no such option or command", hint=hint)
+    from difflib import get_close_matches
+
+    known = [flag for option in command.options for flag in option.flags]
+    similar = get_close_matches(name, known, n=1)
+    hint = f"is {similar[0]} meant? {see_help}" if similar else see_help
+    return UsageError(f"{name}: no such option", hint=hint)
 
 
 def split_command(argv: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
@@ -99,12 +118,14 @@ def split_command(argv: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
         return argv, ()
     position = argv.index("--")
     if not argv[position + 1 :]:
-        raise UsageError("--: no command follows", hint=_SEE_HELP)
+        raise UsageError("--: no command follows", hint="see rootrun --help")
+    if not argv[position + 1]:
+        raise UsageError("--: '': an empty name of a command")
     return argv[:position], argv[position + 1 :]
 
 
 def _build(command: Command) -> argparse.ArgumentParser:
-    parser = _Parser(prog="rootrun", add_help=False, allow_abbrev=False)
+    parser = _Parser(prog=f"rootrun {command.name}".rstrip(), add_help=False, allow_abbrev=False)
     # Through a group: the parser's own add_argument makes a formatter each time, to check metavars.
     group = parser.add_argument_group()
     for option in command.options:

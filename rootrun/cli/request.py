@@ -4,8 +4,10 @@ import os
 import sys
 from pathlib import Path
 
+from rootrun.cli.image_values import Tag, parse_tag
 from rootrun.cli.parser import Options
 from rootrun.cli.places import scratch_of
+from rootrun.cli.stdout import require_stdout
 from rootrun.cli.values import checked, parse_timestamp
 from rootrun.errors import UsageError
 from rootrun.image.compression import Compression
@@ -34,8 +36,8 @@ def make_request(options: Options) -> Request:
     """
     _check_task(options)
     _check_inputs(options)
-    _check_result_files(options)
     output = _output(options)
+    _check_result_files(options, output)
     _check_stdout(options, output)
     return Request(
         base=options.base,
@@ -81,29 +83,43 @@ def _check_inputs(options: Options) -> None:
             if script.is_dir():
                 raise UsageError(f"--script: {os.fspath(script)!r}: Is a directory")
     for copy in options.copies:
-        _check_exists("--copy", copy.source)
+        _check_exists("--copy", copy.source, hint=_copy_hint(copy.source))
     for bind in options.binds:
         _check_exists("--bind", bind.source)
 
 
-def _check_exists(option: str, path: Path) -> None:
+def _copy_hint(source: Path) -> str | None:
+    path, colon, _ = os.fspath(source).rpartition(":")
+    is_split = colon and os.path.exists(path)
+    return "the DST of PATH:DST is an absolute path in the image" if is_split else None
+
+
+def _check_exists(option: str, path: Path, *, hint: str | None = None) -> None:
     try:
         os.stat(path)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
-        raise UsageError(f"{option}: {os.fspath(path)!r}: {why}") from None
+        raise UsageError(f"{option}: {os.fspath(path)!r}: {why}", hint=hint) from None
 
 
-def _check_result_files(options: Options) -> None:
+def _check_result_files(options: Options, output: OutputReference) -> None:
+    """See that the files of the result can be written: afterwards the image would be there."""
+    taken = {os.path.realpath(output.path): "--output"}
     for option, path in (
         ("--iidfile", options.iidfile),
         ("--digestfile", options.digestfile),
         ("--metadata-file", options.metadata_file),
     ):
-        if path:
-            _check_exists(option, path.parent)
-            if path.is_dir():
-                raise UsageError(f"{option}: {os.fspath(path)!r}: Is a directory")
+        if path is None:
+            continue
+        _check_exists(option, path.parent)
+        if path.is_dir():
+            raise UsageError(f"{option}: {os.fspath(path)!r}: Is a directory")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise UsageError(f"{option}: {os.fspath(path)!r}: Permission denied")
+        other = taken.setdefault(os.path.realpath(path), option)
+        if other != option:
+            raise UsageError(f"{option}: {os.fspath(path)!r}: the same file as that of {other}")
 
 
 def _output(options: Options) -> OutputReference:
@@ -123,7 +139,14 @@ def _task_stem(options: Options) -> str:
 
 
 def _given_name(options: Options) -> str | None:
-    return options.name or (options.tag.name if options.tag else None)
+    tags = (options.tag, _archive_tag(options.output))
+    return options.name or next((tag.name for tag in tags if tag and tag.name), None)
+
+
+def _archive_tag(output: OutputReference | None) -> Tag | None:
+    """Return what the ref of a docker-archive says, which is a whole name as skopeo has it."""
+    is_name = output and output.ref and output.transport is Transport.DOCKER_ARCHIVE
+    return parse_tag(output.ref) if is_name and output and output.ref else None
 
 
 def _name(options: Options) -> str:
@@ -134,7 +157,12 @@ def _name(options: Options) -> str:
 def _tag(options: Options, output: OutputReference) -> str | None:
     if options.tag:
         return options.tag.tag
-    return output.ref.rpartition(":")[2] if output.ref else None
+    if output.ref is None:
+        return None
+    try:
+        return parse_tag(output.ref.rpartition(":")[2]).tag
+    except UsageError:  # a ref of an OCI layout may be what no tag can be: a/b
+        return None
 
 
 def _check_stdout(options: Options, output: OutputReference) -> None:
@@ -143,6 +171,7 @@ def _check_stdout(options: Options, output: OutputReference) -> None:
             f"--digestfile: {os.fspath(options.digestfile)!r}: a docker-archive has no manifest",
             hint="write an OCI image: -o oci-archive:FILE or -o oci:DIR",
         )
+    require_stdout()
     if output.path != STDOUT:
         return
     if options.json:
@@ -152,6 +181,7 @@ def _check_stdout(options: Options, output: OutputReference) -> None:
 
 def check_no_terminal(option: str) -> None:
     """Raise UsageError if standard output is a terminal: an image there helps nobody."""
+    require_stdout()
     if sys.stdout.isatty():
         raise UsageError(
             f"{option}: '-': standard output is a terminal", hint="redirect it, or name a file"

@@ -12,6 +12,7 @@ def write_out(text: str) -> None:
     Raises BrokenPipeError if nobody reads any more, OutputError if it cannot be
     written otherwise.
     """
+    require_stdout()
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -20,6 +21,18 @@ def write_out(text: str) -> None:
         if isinstance(error, BrokenPipeError):
             raise
         raise OutputError(f"write standard output: {error.strerror}") from error
+
+
+def require_stdout() -> None:
+    """Raise OutputError if the caller closed standard output (``>&-``)."""
+    if not has_stdout():
+        raise OutputError("write standard output: it is closed", hint="redirect it to /dev/null")
+
+
+def has_stdout() -> bool:
+    """Say whether there is a standard output: the interpreter sets None for a closed one."""
+    stdout: object = sys.stdout  # which typeshed does not know to be None
+    return stdout is not None
 
 
 def _drop_stdout() -> None:

@@ -18,7 +18,7 @@ Value = TypeVar("Value")
 Owner = tuple[OwnerRule, int, int]
 
 MAX_TIMESTAMP_S = 0o77777777777  # the last that a ustar header holds
-_MAX_ID = 2**32 - 2  # the last but one: (uid_t)-1 means "leave alone" (chown(2))
+MAX_ID = 2**32 - 2  # the last but one: (uid_t)-1 means "leave alone" (chown(2))
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII
@@ -57,6 +57,13 @@ def parse_text(text: str) -> str:
         text.encode()
     except UnicodeEncodeError:
         raise ValueError("not UTF-8") from None
+    return text
+
+
+def parse_word(text: str) -> str:
+    """Accept a text that is not empty."""
+    if not parse_text(text):
+        raise ValueError("empty")
     return text
 
 
@@ -121,7 +128,7 @@ def parse_owner(text: str) -> Owner:
     if text in ("root", "keep"):
         return OwnerRule(text), 0, 0
     match = re.fullmatch(r"(\d{1,10}):(\d{1,10})", text, re.ASCII)
-    if not match or max(int(match[1]), int(match[2])) > _MAX_ID:
+    if not match or max(int(match[1]), int(match[2])) > MAX_ID:
         raise ValueError("not root, keep or UID:GID in numbers")
     return OwnerRule.FIXED, int(match[1]), int(match[2])
 

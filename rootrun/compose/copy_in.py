@@ -5,8 +5,8 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from rootrun.errors import UsageError
-from rootrun.layer.entry import EntryPath, join, parent
+from rootrun.errors import LayerError, UsageError
+from rootrun.layer.entry import EntryPath, join, name_bytes, parent
 from rootrun.layer.removal import remove_tree
 from rootrun.layer.tree import Tree
 from rootrun.request import CopyIn
@@ -31,6 +31,8 @@ def copy_in(copies: Iterable[CopyIn], *, root: Path, mtime_s: int) -> None:
         for copy in copies:
             with Tree(root_fd) as tree:
                 _copy(copy, tree, mtime_s=mtime_s)
+    except LayerError as error:
+        raise UsageError(f"--copy: {copy.destination}: in the image: {error}") from error
     except OSError as error:
         raise UsageError(f"--copy: {error.filename or root}: {error.strerror}") from error
     finally:
@@ -42,7 +44,7 @@ def _copy(copy: CopyIn, tree: Tree, *, mtime_s: int) -> None:
     try:
         status = os.stat(copy.source)  # the source itself may be a symlink
     except OSError as error:
-        raise UsageError(f"--copy: {copy.source}: {error.strerror}") from error
+        raise UsageError(f"--copy: {os.fspath(copy.source)!r}: {error.strerror}") from error
     copier = _Copier(tree, mtime_s=mtime_s)
     if stat.S_ISDIR(status.st_mode):
         copier.copy_directory(os.fspath(copy.source), destination)
@@ -61,20 +63,31 @@ class _Copier:
 
     def copy_directory(self, source: str, target: EntryPath) -> None:
         """Merge the content of ``source`` into ``target``."""
-        is_new = self._tree.find_directory(target) is None
-        self._tree.resolve_directory(target)
+        waiting = [(source, target)]
+        made: list[tuple[str, EntryPath]] = []
+        while waiting:
+            directory, place = waiting.pop()
+            if self._tree.find_directory(place) is None:
+                made.append((directory, place))
+            self._tree.resolve_directory(place)
+            waiting.extend(reversed(self._copy_files(directory, place)))
+        for directory, place in reversed(made):  # last: a copy may be unwritable, and has its time
+            fd = self._tree.resolve_directory(place).fd
+            os.fchmod(fd, stat.S_IMODE(os.stat(directory).st_mode))
+            os.utime(fd, self._times)
+
+    def _copy_files(self, source: str, target: EntryPath) -> list[tuple[str, EntryPath]]:
+        """Copy what is no directory, and return the directories with their targets."""
         with os.scandir(source) as scan:
-            children = sorted(scan, key=lambda child: os.fsencode(child.name))
+            children = sorted(scan, key=lambda child: name_bytes(child.name))
+        directories = []
         for child in children:
             path = join(target, child.name)
             if child.is_dir(follow_symlinks=False):
-                self.copy_directory(child.path, path)
+                directories.append((child.path, path))
             else:
                 self.copy_one(child.path, path)
-        if is_new:
-            directory = self._tree.resolve_directory(target)
-            os.fchmod(directory.fd, stat.S_IMODE(os.stat(source).st_mode))
-            os.utime(directory.fd, self._times)
+        return directories
 
     def copy_one(self, source: str, target: EntryPath) -> None:
         """Copy a file, symlink or fifo to ``target``, replacing what is there."""
@@ -90,9 +103,10 @@ class _Copier:
             _copy_content(source, name, directory.fd)
             os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=directory.fd)
         elif stat.S_ISFIFO(status.st_mode):
-            os.mkfifo(name, stat.S_IMODE(status.st_mode), dir_fd=directory.fd)
+            os.mkfifo(name, dir_fd=directory.fd)
+            os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=directory.fd)
         else:
-            raise UsageError(f"--copy: {source}: not a file, directory, symlink or fifo")
+            raise UsageError(f"--copy: {source!r}: not a file, directory, symlink or fifo")
         os.utime(name, self._times, dir_fd=directory.fd, follow_symlinks=False)
 
 

@@ -107,6 +107,8 @@ def writing(target: Path) -> Iterator[None]:
     """Turn what the system refuses into an OutputError that names ``target``."""
     try:
         yield
+    except BrokenPipeError:
+        raise  # the reader of stdout has enough, which cli/ takes for SIGPIPE
     except OSError as error:
         called = "stdout" if target == STDOUT else target
         raise OutputError(f"write image: {called}: {error.strerror}") from error

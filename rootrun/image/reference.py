@@ -93,9 +93,10 @@ def parse_output_reference(text: str) -> OutputReference:
 def _registry_reference(text: str) -> ImageReference:
     name = text.removeprefix("docker:")
     if not _PINNED.fullmatch(name):
+        bare, at, _ = text.partition("@")
         raise UsageError(
-            f"image reference: {text}: no digest",
-            hint=f"pin it as {text.partition('@')[0]}@sha256:..., which skopeo inspect prints",
+            f"image reference: {text}: {'not a sha256 digest' if at else 'no digest'}",
+            hint=f"pin it as {bare}@sha256:..., which skopeo inspect prints",
         )
     return ImageReference(transport=Transport.DOCKER, name=name)
 

@@ -72,13 +72,14 @@ def test_tag_takes_a_name_along() -> None:
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--frm", "x"], "--frm x: no such option or command"),
-        (["--time", "5"], "--time 5: no such option or command"),
+        (["--frm", "x"], "--frm: no such option"),
+        (["--time", "5"], "--time: no such option"),
         (["frobnicate"], "frobnicate: no such option or command"),
-        (["--tag"], "-t/--tag: expected one argument"),
-        (["--no-cache=1"], "--no-cache: ignored explicit argument '1'"),
+        (["--tag"], "-t/--tag: no value follows"),
+        (["--no-cache=1"], "--no-cache: takes no value"),
         (["--"], "--: no command follows"),
-        (["export"], "the following arguments are required: IMAGE"),
+        (["--", ""], "--: '': an empty name of a command"),
+        (["export"], "IMAGE: not given"),
         (["export", "a", "--", "b"], "rootrun export: takes no -- COMMAND"),
         (["cache", "eat"], "ACTION: 'eat': not one of list, verify, prune"),
         (["completion", "csh"], "SHELL: 'csh': not one of bash, zsh, fish"),
@@ -87,3 +88,18 @@ def test_tag_takes_a_name_along() -> None:
 )
 def test_wrong_words_are_refused_in_one_line(argv: list[str], message: str) -> None:
     assert error_of(*argv) == message
+
+
+@pytest.mark.parametrize(
+    ("argv", "hint"),
+    [
+        (["--fro", "x"], "is --from meant? see rootrun --help"),
+        (["--zzz"], "see rootrun --help"),
+        (["touch", "/x"], "a command to run stands behind --; see rootrun --help"),
+        (["export", "--otput=x", "a"], "is --output meant? see rootrun export --help"),
+        (["cache"], "see rootrun cache --help"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_words_have_a_way_out(argv: list[str], hint: str) -> None:
+    assert call(*argv).stderr.splitlines()[1] == f"rootrun: hint: {hint}"

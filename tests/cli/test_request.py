@@ -12,7 +12,7 @@ from rootrun.errors import UsageError
 from rootrun.image.reference import Transport
 from rootrun.layer.policy import LayerPolicy, OwnerRule
 from rootrun.request import NetworkMode, Request
-from tests.cli.command_line import error_of
+from tests.cli.command_line import call, error_of
 
 
 @pytest.fixture(autouse=True)
@@ -103,6 +103,8 @@ def test_ref_of_the_output_is_the_tag_unless_one_is_given() -> None:
         (["--bind", "gone:/x", "--", "x"], "--bind: 'gone': No such file or directory"),
         (["--iidfile", "gone/f", "--", "x"], "--iidfile: 'gone': No such file or directory"),
         (["--metadata-file", ".", "--", "x"], "--metadata-file: '.': Is a directory"),
+        (["--iidfile", "i", "--metadata-file", "./i", "--", "x"], "--metadata-file: 'i': the same"),
+        (["--iidfile", "x.tar", "-o", "x.tar", "--", "x"], "--iidfile: 'x.tar': the same file as"),
         (["--tmpdir", "gone", "--", "x"], "--tmpdir: 'gone': No such file or directory"),
         (["--tmpdir", "Set-Up.sh", "--", "x"], "--tmpdir: 'Set-Up.sh': Not a directory"),
     ],
@@ -113,6 +115,20 @@ def test_impossible_request_is_refused_before_anything_is_read(
 ) -> None:
     assert error_of(*argv).startswith(message)
     assert os.listdir(tmp_path) == ["Set-Up.sh"]
+
+
+def test_ref_of_an_archive_is_name_and_tag() -> None:
+    request = _request("-o", "docker-archive:x.tar:localhost:5000/a:v2", "--", "true")
+    assert (request.name, request.tag) == ("localhost:5000/a", "v2")
+
+
+def test_ref_that_is_no_tag_leaves_the_tag_to_the_content() -> None:
+    assert _request("-o", "oci:d:a/b", "--", "true").tag is None
+
+
+def test_relative_destination_of_a_copy_is_pointed_out() -> None:
+    lines = call("--copy", "Set-Up.sh:srv", "--", "true").stderr.splitlines()
+    assert lines[1] == "rootrun: hint: the DST of PATH:DST is an absolute path in the image"
 
 
 def test_digestfile_needs_an_oci_output() -> None:
