@@ -31,7 +31,7 @@ def _limit_hint() -> str:
     return "too many namespaces, or too deep a nesting of them; see namespaces(7)"
 
 
-def _permission_hint() -> str | None:
+def _permission_hint() -> str:
     if _setting("kernel/unprivileged_userns_clone") == "0":
         return (
             "kernel.unprivileged_userns_clone is 0: as root, "
@@ -46,7 +46,8 @@ def _permission_hint() -> str | None:
             "a seccomp filter is active here; docker run --security-opt seccomp=unconfined "
             "or --privileged allows it"
         )
-    return None
+    # What is left: a chroot onto a mount point, or a rule that only the kernel's log tells.
+    return f"inside of chroot(2) there are none, and security modules forbid them; {_SEE}"
 
 
 def is_chrooted() -> bool:
