@@ -1,13 +1,17 @@
 """Fetching a base from a registry, by skopeo(1)."""
 
+import json
+import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from rootrun.errors import UsageError
-from rootrun.image.platform import parse_platform
+from rootrun.errors import HelperError, UsageError
 from rootrun.image.reference import ImageReference, Transport
 from rootrun.sandbox.helper import run_helper
+
+_LOGGED = re.compile(r' level=fatal msg=("(?:[^"\\]|\\.)*")')
 
 
 def pulled(
@@ -28,25 +32,29 @@ def pulled(
             hint=f"skopeo inspect --format '{{{{.Digest}}}}' docker:{name} prints it",
         )
     directory = into() / "registry"
-    run_helper(
-        [
-            "skopeo",
-            *_override(architecture),
-            "copy",
-            "--quiet",
-            f"docker:{name}",
-            f"oci:{directory}:base",
-        ]
-    )
+    if ":" in os.fspath(directory):  # oci:PATH:REF is split at its first colon
+        raise UsageError(
+            f"fetch image: docker:{name}: skopeo cannot write to a path with a colon: {directory}",
+            hint="name another place by --tmpdir",
+        )
+    override = ["--override-arch", architecture] if architecture else []
+    argv = ["skopeo", "--override-os", "linux", *override, "copy", "--quiet"]
+    try:
+        run_helper([*argv, f"docker:{name}", f"oci:{directory}:base"])
+    except HelperError as error:
+        raise HelperError(
+            f"fetch image: docker:{name}: {_reason(error)}", hint=error.hint
+        ) from error
     return replace(reference, transport=Transport.OCI, path=directory, ref=None, name=None)
 
 
-def _override(architecture: str | None) -> list[str]:
-    """Return the options of skopeo that pick a platform out of an index."""
-    options = ["--override-os", "linux"]
-    if architecture is not None:
-        platform = parse_platform(architecture)
-        options += ["--override-arch", platform.architecture]
-        if platform.variant:
-            options += ["--override-variant", platform.variant]
-    return options
+def _reason(error: HelperError) -> str:
+    """Return what skopeo says without the form of its log, as logrus(1) writes it to a pipe."""
+    text = str(error).removeprefix("run skopeo: ")
+    logged = _LOGGED.search(text)
+    if logged is None:
+        return text
+    try:
+        return str(json.loads(logged[1]))
+    except ValueError:  # quoted as Go does, which is nearly JSON
+        return logged[1]
