@@ -38,7 +38,7 @@ class Registry:
         target = f"docker://{self.address}/{name}"
         skopeo = require_program("skopeo")
         options = ["--quiet", "--dest-tls-verify=false", "--digestfile", "/dev/stdout"]
-        argv = [skopeo, "copy", *options, source, target]
+        argv: list[str | Path] = [skopeo, "copy", *options, source, target]
         digest = subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
         return f"{target.rpartition(':')[0]}@{digest}"
 
