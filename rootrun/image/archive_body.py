@@ -24,14 +24,27 @@ _CHECKSUM_FIELD = slice(148, 156)
 
 
 class ArchiveBody:
-    """The content of the archive in ``output``; ``base`` without repetitions."""
+    """The content of the archive in ``output``; ``base`` without repetitions.
 
-    def __init__(self, output: OutputFile, base: list[Layer], *, compression: Compression) -> None:
+    ``directories`` are its first members, each one's parent before it.
+    """
+
+    def __init__(
+        self,
+        output: OutputFile,
+        base: list[Layer],
+        *,
+        compression: Compression,
+        directories: tuple[str, ...] = (),
+    ) -> None:
         self._output = output
         self._base = base
         self._compression = compression
         self._offsets: list[int] = []
         self._end = 0
+        for name in directories:
+            self._write_header(_directory(name), self._end)
+            self._end += BLOCK_BYTES
         for layer in base:
             self._offsets.append(self._end + BLOCK_BYTES)
             self._end += BLOCK_BYTES + _padded(layer.blob.size_bytes)
@@ -115,6 +128,10 @@ def _member(name: str, size_bytes: int, *, link_target: str = "") -> Entry:
         size_bytes=size_bytes,
         link_target=link_target,
     )
+
+
+def _directory(name: str) -> Entry:
+    return Entry(path=EntryPath(name), type=EntryType.DIRECTORY, mode=0o755, mtime_s=_MTIME_S)
 
 
 def _padded(size_bytes: int) -> int:

@@ -14,6 +14,10 @@ from rootrun.image.output_file import OutputFile, open_output_file
 from rootrun.image.reference import OutputReference
 from rootrun.image.written import WrittenImage, with_digest, without_repetitions
 
+# A reader that unpacks the archive makes missing parents itself, and gives them to root: skopeo
+# of an ordinary user then fails.
+_DIRECTORIES = ("blobs", "blobs/sha256")
+
 
 class OciArchiveSink:
     """An OCI archive in the making."""
@@ -30,7 +34,12 @@ class OciArchiveSink:
         self._ref = ref
         self._base = tuple(map(with_digest, base))
         self._distinct = without_repetitions(self._base)
-        self._body = ArchiveBody(output, list(self._distinct.values()), compression=compression)
+        self._body = ArchiveBody(
+            output,
+            list(self._distinct.values()),
+            compression=compression,
+            directories=_DIRECTORIES,
+        )
         self._layer: LayerOutput | None = None
 
     def write_base(self, is_verified: Callable[[Layer], bool]) -> None:
