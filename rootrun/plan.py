@@ -124,13 +124,14 @@ def mount_points(request: Request, stack: LayerStack) -> list[MountPoint]:
         place = inside(bind.destination, stack)
         points.append(MountPoint(path=place, is_directory=os.path.isdir(bind.source)))
     points += [MountPoint(path=inside(place, stack)) for place in request.sandbox.tmpfs]
+    _refuse_doubles(points)
     if request.sandbox.network is NetworkMode.HOST:
+        taken = {point.path for point in points}  # by a bind of the user's, which then wins
         points += [
             MountPoint(path=EntryPath(name), is_directory=False, replaces_file=True)
             for name in HOST_NETWORK_FILES
-            if os.path.exists(f"/{name}")
+            if os.path.exists(f"/{name}") and EntryPath(name) not in taken
         ]
-    _refuse_doubles(points)
     return points
 
 

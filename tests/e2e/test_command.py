@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.test_images import runtime
+from tests.support.program import run_as
+from tests.support.require import require_program
 from tests.support.tarball import file, tarball
 from tests.support.workplace import (
     Workplace,
@@ -20,6 +22,7 @@ from tests.support.workplace import (
 )
 
 pytestmark = pytest.mark.userns
+
 
 def ran(workplace: Workplace, *args: str | Path) -> subprocess.CompletedProcess[bytes]:
     """Run rootrun on a busybox, which must work."""
@@ -207,6 +210,19 @@ def test_layout_may_be_base_and_output(any_workplace: Workplace) -> None:
     index = json.loads((any_workplace.path / "lay" / "index.json").read_text())
     names = [m["annotations"]["org.opencontainers.image.ref.name"] for m in index["manifests"]]
     assert names == ["1", "2"]
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("transport", ["docker-archive", "oci-archive", "oci"])
+def test_skopeo_of_an_ordinary_user_reads_each_output(
+    transport: str, any_workplace: Workplace
+) -> None:
+    output = f"{transport}:out" + ("" if transport == "docker-archive" else ":1")
+    ran(any_workplace, "-o", output, "--", "touch", "/x")
+    argv = [require_program("skopeo"), "inspect", output]
+    done = run_as(argv, account=any_workplace.account, cwd=any_workplace.path)
+    assert done.returncode == 0, done.stderr.decode()
+    assert len(json.loads(done.stdout)["Layers"]) == 2
 
 
 def test_export_goes_to_stdout_in_each_compression(any_workplace: Workplace) -> None:

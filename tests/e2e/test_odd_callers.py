@@ -12,6 +12,7 @@ import pytest
 from tests.support.images import assert_image_valid
 from tests.support.program import clean_environment, installation
 from tests.support.public import make_public_directory
+from tests.support.require import require
 from tests.support.users import Account
 from tests.support.workplace import Workplace, top_layer
 
@@ -60,6 +61,7 @@ def test_home_may_be_unset(any_workplace: Workplace) -> None:
 @contextmanager
 def nobody_known() -> Iterator[Account]:
     """Give an account that no passwd file has."""
+    require(os.geteuid() == 0, "running as another uid needs root")
     home = make_public_directory("unknown")
     os.chown(home, 54321, 54321)
     try:
