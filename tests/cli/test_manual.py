@@ -13,7 +13,8 @@ from tests.support.require import require_program
 
 _PAGE = MANUAL.read_text(encoding="utf-8")
 _SECTIONS = (
-    *("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "ENVIRONMENT", "EXIT STATUS", "FILES"),
+    *("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "IMAGE FORMATS", "THE LAYER"),
+    *("ENVIRONMENT", "EXIT STATUS", "FILES"),
     *("EXAMPLES", "USER NAMESPACES", "REPRODUCIBILITY", "BUGS", "SEE ALSO"),
 )
 
