@@ -102,6 +102,7 @@ def _execute(argv: list[str], descriptors: tuple[int, int, int]) -> None:
     syscalls.close_descriptors_from(len(descriptors))  # the caller's may be inheritable
     for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(ignored, signal.SIG_DFL)
+    syscalls.reset_internal_signals()
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     code = _EXIT_NOT_FOUND
     for directory in os.get_exec_path():

@@ -140,6 +140,7 @@ def _reset_ignored_signals() -> None:
     for number in signal.valid_signals():
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
+    syscalls.reset_internal_signals()
 
 
 def _run_step(spec: ContainerSpec, index: int, *, channel: InnerChannel, usage: _Usage) -> int:

@@ -46,6 +46,19 @@ _KEYCTL_NUMBERS = {
     "armv7l": 311,
     "i686": 288,
 }
+_RT_SIGACTION_NUMBERS = {
+    "x86_64": 13,
+    "aarch64": 134,
+    "riscv64": 134,
+    "loongarch64": 134,
+    "ppc64le": 173,
+    "s390x": 174,
+    "armv7l": 174,
+    "i686": 174,
+}
+_INTERNAL_SIGNALS = (32, 33)  # of the C library's threads, which hides them (nptl(7))
+_DEFAULT_ACTION = bytes(64)  # SIG_DFL, no flags, no mask: no architecture's struct is longer
+_SIGSET_BYTES = 8
 
 AnyPath = str | bytes | os.PathLike[str] | None
 
@@ -136,6 +149,18 @@ def join_new_session_keyring() -> None:
         # caller's quota is full of keyrings; all others are out of the script's reach anyway.
         if error.errno not in {errno.ENOSYS, errno.EPERM, errno.EDQUOT}:
             raise
+
+
+def reset_internal_signals() -> None:
+    """Give the C library's own signals their default actions, which Python cannot.
+
+    make(1) for one starts programs with them ignored, and execve(2) keeps that.
+    """
+    number = _RT_SIGACTION_NUMBERS.get(os.uname().machine)
+    if number is None:
+        return
+    for internal in _INTERNAL_SIGNALS:
+        syscall("rt_sigaction", number, internal, _DEFAULT_ACTION, None, _SIGSET_BYTES)
 
 
 def die_with_parent() -> None:
