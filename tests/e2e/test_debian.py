@@ -1,6 +1,8 @@
 """A real Debian base: packages with users and services, setuid programs, real account tools."""
 
+import os
 import shutil
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from tests.support.debian import apt_options, debian_rootfs
 from tests.support.images import assert_image_valid, docker_archive
 from tests.support.peers import run_in_rootfs, unpacked_by_umoci
 from tests.support.public import make_public_directory
+from tests.support.require import require
 from tests.support.users import Account
 from tests.support.workplace import Workplace, content_of, top_layer
 
@@ -29,6 +32,17 @@ ACCOUNTS = """\
 groupadd --system web
 useradd --system --gid web --home-dir /var/web --create-home --shell /usr/sbin/nologin web
 id web > /said
+"""
+
+# setxattr(2) by its number: a minimal Debian has perl, and no setcap or setfattr.
+SET_XATTR = {"x86_64": 188, "aarch64": 5}
+XATTRS = """\
+cp /usr/bin/id /usr/bin/cap-id
+touch /etc/note /etc/same
+perl -e 'sub set {{ my ($f, $n, $v) = @_;
+        syscall({number}, $f, $n, $v, length $v, 0) == 0 or die "$f: $!" }}
+    set("/usr/bin/cap-id", "security.capability", pack("V5", 0x02000001, 1 << 13, 0, 0, 0));
+    set("/etc/passwd", "user.note", "text"); set("/etc/note", "user.note", "text");'
 """
 
 
@@ -125,3 +139,23 @@ def test_a_debian_base_gives_the_same_bytes_to_each_caller(
         for place in (root_workplace, workplace, lone_workplace)
     }
     assert len(outputs) == 1
+
+
+def test_ac52_capabilities_and_user_xattrs_are_in_the_layer(
+    debian: Path, root_workplace: Workplace, workplace: Workplace, lone_workplace: Workplace
+) -> None:
+    machine = os.uname().machine
+    require(machine in SET_XATTR, f"the number of setxattr(2) on {machine} is not known here")
+    outputs = [
+        place.build(XATTRS.format(number=SET_XATTR[machine]), base=debian)
+        for place in (root_workplace, workplace, lone_workplace)
+    ]
+    layer = top_layer(outputs[0])
+    headers = {name: member.pax_headers for name, member in layer.items() if member.pax_headers}
+    capability = struct.pack("<5I", 0x02000001, 1 << 13, 0, 0, 0).decode("latin-1")
+    assert headers == {
+        "etc/note": {"SCHILY.xattr.user.note": "text"},
+        "etc/passwd": {"SCHILY.xattr.user.note": "text"},
+        "usr/bin/cap-id": {"SCHILY.xattr.security.capability": capability},
+    }
+    assert len({output.read_bytes() for output in outputs}) == 1
