@@ -16,6 +16,7 @@ from rootrun.layer.tree import Directory
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _WRITABLE_MODE = 0o600  # setxattr(2) of user.* wants write permission, which the file may lack
 _WHITEOUT = stat.S_IFCHR  # of device 0:0 and without permissions, as overlayfs makes its own
+_ORIGIN_XATTR = "user.overlay.origin"
 _NO_XATTRS: Mapping[str, bytes] = {}
 
 
@@ -138,6 +139,9 @@ class Nodes:
 
 def _make_whiteout(place: Place) -> None:
     os.mknod(place.name, _WHITEOUT, 0, dir_fd=place.directory_fd)
+    # Else readdir(3) shows the name where only one layer has the directory (fs/overlayfs/inode.c,
+    # "non-merge dir that may have whiteouts").
+    set_xattrs(place.directory_fd, {_ORIGIN_XATTR: b""})
 
 
 def _without_user(entry: Entry) -> Mapping[str, bytes]:
