@@ -26,8 +26,7 @@ def pack_layer(
 ) -> PackedLayer:
     """Write ``changes`` as a layer tar through ``write``; ``advance`` hears of bytes packed.
 
-    Raises LayerError if a file changes its size while it is read: nothing of the
-    run may be alive any more.
+    Nothing of the run may be alive any more: LayerError if a file became shorter.
     """
     writer = TarWriter(write)
     entry_count = content_bytes = 0
