@@ -42,6 +42,12 @@ def public_path() -> Iterator[Path]:
         shutil.rmtree(path)
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what is marked ``root`` for everybody else."""
+    if item.get_closest_marker("root"):
+        require(os.geteuid() == 0, "it needs root")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turn every skip into a failure where all must work: marks and importorskip as well."""

@@ -141,6 +141,7 @@ def test_a_mode_that_the_disk_could_not_hold_is_no_change(pair: Pair) -> None:
     assert pair.changed(truth=lambda entry: replace(entry, mode=0o6755)) is None
 
 
+@pytest.mark.root
 def test_a_new_owner_replaces_the_image_s(pair: Pair) -> None:
     os.chown(pair.upper / NAME, 7, 8)
     changed = pair.changed(LayerPolicy(owner=OwnerRule.KEEP), truth=true_entry, disk_xattrs=False)
@@ -170,6 +171,7 @@ def test_fifos_are_compared_by_mode(tmp_path: Path) -> None:
     assert pair.changed() is not None
 
 
+@pytest.mark.root
 @pytest.mark.parametrize(("minor", "is_change"), [(3, False), (5, True)], ids=["same", "other"])
 def test_devices_are_compared_by_number(minor: int, is_change: bool, tmp_path: Path) -> None:
     pair = Pair(tmp_path)

@@ -27,6 +27,8 @@ from tests.support.stacks import (
 )
 from tests.support.tarball import Member, directory, file, symlink, tarball
 
+pytestmark = pytest.mark.root  # owners and whiteouts, outside of any namespace
+
 
 class Upper:
     """An upper directory at ``path`` over a base of one layer."""

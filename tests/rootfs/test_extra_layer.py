@@ -46,6 +46,7 @@ def test_an_image_without_oddities_needs_none(tmp_path: Path) -> None:
     assert not right(tmp_path, plain, [directory("d", mode=0o700), whiteout("l")]).exists()
 
 
+@pytest.mark.root
 def test_set_id_files_get_their_bits_and_all_else(tmp_path: Path) -> None:
     su = file("bin/su", b"su", mode=0o4755, uid=2, gid=3, mtime=5, xattrs={"user.k": b"v"})
     tree = right(tmp_path, [directory("bin", mode=0o711), su])
@@ -57,6 +58,7 @@ def test_set_id_files_get_their_bits_and_all_else(tmp_path: Path) -> None:
     assert (tree / "bin").stat().st_mode & 0o7777 == 0o711
 
 
+@pytest.mark.root
 def test_capabilities_are_kept(tmp_path: Path) -> None:
     capability = struct.pack("<5I", 0x02000001, 1 << 10, 0, 0, 0)
     xattrs = {"security.capability": capability}
@@ -82,6 +84,7 @@ def test_only_the_topmost_set_id_file_counts(tmp_path: Path) -> None:
     assert (tree / "su").stat().st_mode & 0o7777 == 0o2755
 
 
+@pytest.mark.root
 def test_implied_directories_get_the_metadata_of_the_layer_that_states_it(tmp_path: Path) -> None:
     stated = directory("d", mode=0o1750, uid=5, gid=6)
     tree = right(tmp_path, [stated], [file("d/x")])
@@ -94,6 +97,7 @@ def test_implied_directories_that_nobody_states_need_nothing(tmp_path: Path) -> 
     assert not right(tmp_path, [file("d/x")], [file("d/y")]).exists()
 
 
+@pytest.mark.root
 def test_links_to_lower_layers_are_files_with_their_metadata(tmp_path: Path) -> None:
     target = file("x", b"content", mode=0o4711, uid=7, gid=8)
     tree = right(tmp_path, [target], [hardlink("d/y", "x")], [hardlink("z", "d/y")])

@@ -107,6 +107,7 @@ def test_points_may_be_given_twice_and_below_each_other(tmp_path: Path) -> None:
     assert lay(tmp_path, [], *points) == (["a", "a/p", "a/p/child"], [])
 
 
+@pytest.mark.root
 def test_directories_of_the_image_keep_their_metadata_when_a_point_stands_above(
     tmp_path: Path,
 ) -> None:

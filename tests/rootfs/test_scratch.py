@@ -144,6 +144,7 @@ def test_sweeping_removes_the_trees_of_killed_runs(parent: Path) -> None:
         assert list(parent.iterdir()) == [scratch]
 
 
+@pytest.mark.root
 def test_sweeping_leaves_what_is_alive_young_or_not_ours(parent: Path) -> None:
     process, alive = start_run(parent)
     try:
@@ -171,6 +172,7 @@ def test_it_is_in_the_cache_if_nothing_else_is_named(tmp_path: Path) -> None:
     assert (tmp_path / "cache").stat().st_mode & 0o7777 == 0o700
 
 
+@pytest.mark.root
 @pytest.mark.parametrize("part", ["", "scratch"], ids=["cache", "its scratch directory"])
 def test_it_is_not_in_a_cache_of_somebody_else(part: str, tmp_path: Path) -> None:
     (tmp_path / "scratch").mkdir()

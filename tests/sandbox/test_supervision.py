@@ -71,6 +71,7 @@ def test_timeout_is_for_all_steps_together(run: Run) -> None:
     assert "run 2.sh: longer than the timeout" in ran.error
 
 
+@pytest.mark.root
 def test_script_that_ignores_its_timeout_is_killed(wanted: Make) -> None:
     with _watched_run(wanted(_STUBBORN, timeout_s=0.3)) as (process, watch):
         assert "ScriptTimeoutError" in finish(process).error
@@ -91,6 +92,7 @@ def test_signal_is_passed_on_to_the_script(
         assert watch.all_end()
 
 
+@pytest.mark.root
 def test_second_signal_ends_at_once_what_ignores_the_first(wanted: Make) -> None:
     script = f"trap 'echo first' TERM; {_TELL}while :; do sleep 1000 & wait; done"
     with _watched_run(wanted(script)) as (process, watch):
@@ -102,6 +104,7 @@ def test_second_signal_ends_at_once_what_ignores_the_first(wanted: Make) -> None
         assert watch.all_end()
 
 
+@pytest.mark.root
 def test_signal_to_what_ignores_it_ends_in_force(wanted: Make) -> None:
     with _watched_run(wanted(_STUBBORN)) as (process, watch):
         process.send_signal(signal.SIGTERM)

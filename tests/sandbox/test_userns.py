@@ -55,6 +55,7 @@ def test_auto_takes_the_best_map(caller: Caller) -> None:
     assert (answer["uid"], answer["gid"]) == (0, 0)
 
 
+@pytest.mark.root
 def test_root_is_mapped_onto_itself() -> None:
     with open("/proc/self/uid_map") as file:
         here = [[inner, inner, count] for inner, _, count in (line.split() for line in file)]
@@ -108,6 +109,7 @@ def test_map_asked_for_that_cannot_be_is_an_error(requested: str, lone: Account)
     assert answer["hint"]
 
 
+@pytest.mark.root
 def test_uid_without_an_account_works(public_path: Path) -> None:
     setpriv = require_program("setpriv")
     answer = _enter(under=[str(setpriv), "--reuid=4711", "--regid=4711", "--clear-groups"])
@@ -158,6 +160,7 @@ def test_map_written_by_half_is_an_error(tester: Account, public_path: Path) -> 
     assert "single" in str(answer["hint"])
 
 
+@pytest.mark.root
 def test_root_that_cannot_set_ids_falls_back_to_a_single_id() -> None:
     drop = ["--bounding-set=-setuid,-setgid", "--inh-caps=-all"]
     answer = _enter(under=[str(require_program("setpriv")), *drop])
@@ -165,6 +168,7 @@ def test_root_that_cannot_set_ids_falls_back_to_a_single_id() -> None:
     assert str(answer["reason"]).startswith("single: root refused: write id maps")
 
 
+@pytest.mark.root
 def test_root_without_capabilities_is_told_to_be_another() -> None:
     drop = ["--bounding-set=-all", "--inh-caps=-all"]
     answer = _enter(under=[str(require_program("setpriv")), *drop])
@@ -188,6 +192,7 @@ def test_limit_of_namespaces_is_named(name: str, lone: Account) -> None:
     assert answer["hint"] == f"user.{name} is 0: as root, sysctl user.{name}=10000"
 
 
+@pytest.mark.root
 def test_chroot_is_named(public_path: Path) -> None:
     # Its root is no mount of its own; the mounts below make Python run in it.
     for name in ("usr", "proc", "etc"):
@@ -203,6 +208,7 @@ def test_chroot_is_named(public_path: Path) -> None:
     assert "chroot" in str(answer["hint"])
 
 
+@pytest.mark.root
 def test_groups_of_the_caller_stay(public_path: Path) -> None:
     (public_path / "secret").write_text("readable by the group")
     os.chown(public_path / "secret", 0, 4242)

@@ -131,6 +131,7 @@ def test_fetching_notes_the_last_use(tmp_path: Path) -> None:
     assert record.stat().st_mtime > 1
 
 
+@pytest.mark.root
 @pytest.mark.parametrize("umask", [0o000, 0o077, 0o777], ids=oct)
 def test_a_cache_is_its_owner_s_alone_whatever_the_umask(umask: int, tmp_path: Path) -> None:
     before = os.umask(umask)

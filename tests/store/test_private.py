@@ -35,6 +35,7 @@ def test_a_file_in_its_place_is_an_error(tmp_path: Path) -> None:
         make_private_directory(tmp_path / "file")
 
 
+@pytest.mark.root
 def test_what_belongs_to_somebody_else_is_not_ours(tmp_path: Path) -> None:
     os.chown(tmp_path, 12345, 12345)
     assert not is_own_directory(tmp_path)

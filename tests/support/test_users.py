@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.program import run_as, run_python, run_rootrun
 from tests.support.require import require
 from tests.support.users import Account, sweep_dead_sessions, temporary_account
@@ -21,6 +23,7 @@ def test_lone_account_has_no_subordinate_ids(lone: Account) -> None:
     assert not lone.subids
 
 
+@pytest.mark.root
 def test_processes_and_home_end_with_the_account() -> None:
     with temporary_account("gone", subids=False) as account:
         script = "sleep 600 >/dev/null 2>&1 & touch here; echo $!"

@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.support.images import docker_archive
 from tests.support.program import installation, run_as, run_rootrun
 from tests.support.require import require
-from tests.support.tarball import directory, file, symlink, tarball
+from tests.support.tarball import Member, directory, file, symlink, tarball
 from tests.support.users import Account
 
 _APPLETS = """
@@ -81,7 +81,7 @@ class Workplace:
         return self.path / output
 
 
-def busybox_layer(*more: tarfile.TarInfo | bytes) -> bytes:
+def busybox_layer(*more: Member) -> bytes:
     """Return a layer with a static busybox, its applets, /etc/passwd, /tmp, and ``more``."""
     busybox = shutil.which("busybox")
     require(busybox is not None, "busybox is not installed")
@@ -96,7 +96,7 @@ def busybox_layer(*more: tarfile.TarInfo | bytes) -> bytes:
         file("etc/group", GROUP),
         directory("root", mode=0o700),
         directory("tmp", mode=0o1777),
-        *more,  # type: ignore[arg-type] # of tests.support.tarball
+        *more,
     )
 
 
