@@ -49,6 +49,7 @@ def names(root: Path) -> list[str]:
     return sorted(os.fspath(path.relative_to(root)) for path in root.rglob("*"))
 
 
+@pytest.mark.root
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o777], ids=oct)
 def test_what_is_new_has_the_source_s_mode_and_the_run_s_time(
     umask: int, root: Path, source: Path

@@ -61,6 +61,7 @@ def test_hard_links_are_full_files(tmp_path: Path) -> None:
     assert [(entry.type.name, entry.size_bytes) for entry in entries[1:]] == [("FILE", 4)] * 2
 
 
+@pytest.mark.root
 def test_depth_costs_no_descriptors(deep_path: Path) -> None:
     stack = stack_of(deep_path, tarball(file("x")))
     stack.layers[0].tree.rename(deep_path / "tree")

@@ -26,6 +26,7 @@ def test_a_capability_loses_the_namespace_s_root(value: bytes, expected: bytes) 
     assert portable_capability(value) == expected
 
 
+@pytest.mark.root
 def test_kept_xattrs_are_capabilities_and_those_of_users(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.touch()
@@ -44,6 +45,7 @@ def test_kept_xattrs_are_capabilities_and_those_of_users(tmp_path: Path) -> None
     ]
 
 
+@pytest.mark.root
 def test_an_entry_is_what_the_disk_says(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"four")
@@ -68,6 +70,7 @@ def test_only_files_have_a_size(tmp_path: Path) -> None:
     assert entry_of(PATH, tmp_path.lstat()).size_bytes == 0
 
 
+@pytest.mark.root
 def test_a_device_has_its_numbers(tmp_path: Path) -> None:
     os.mknod(tmp_path / "b", 0o60600, os.makedev(259, 1234))
     entry = entry_of(PATH, (tmp_path / "b").lstat())
@@ -83,6 +86,7 @@ def test_a_socket_is_no_entry(tmp_path: Path) -> None:
         entry_of(PATH, (tmp_path / "s").lstat())
 
 
+@pytest.mark.root
 def test_only_the_device_0_0_is_a_whiteout(tmp_path: Path) -> None:
     make_whiteout(tmp_path / "whiteout")
     os.mknod(tmp_path / "null", 0o20600, os.makedev(1, 3))
