@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from rootrun.layer.entry import Entry
 from rootrun.layer.listing import list_tree
 from rootrun.rootfs.base_view import BaseView
