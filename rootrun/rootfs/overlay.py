@@ -60,11 +60,10 @@ class OverlayRootfs:
 @contextmanager
 def merged_view(base_lowers: Sequence[Path], *, scratch: Path) -> Iterator[Path]:
     """Mount ``base_lowers`` (top first) for reading, below ``scratch``."""
-    empty, view = scratch / "empty", scratch / "view"
-    empty.mkdir(exist_ok=True)
+    view = scratch / "view"
     view.mkdir(exist_ok=True)
     # The empty one makes it an overlay also of one layer, whose whiteouts must not be seen.
-    mount_overlay(view, lowers=[*base_lowers, empty])
+    mount_overlay(view, lowers=[*base_lowers, _empty(scratch)])
     try:
         yield view
     finally:
@@ -114,6 +113,12 @@ def overlay_rootfs(
         work.mkdir()
         give_root_metadata(upper, stack)
         rootfs = OverlayRootfs(stack, scratch=scratch, base_lowers=base_lowers)
-        mount_overlay(rootfs.root, lowers=lowers, upper=upper, work=work)
+        mount_overlay(rootfs.root, lowers=lowers or [_empty(scratch)], upper=upper, work=work)
         cleanup.callback(unmount, rootfs.root)
         yield rootfs
+
+
+def _empty(scratch: Path) -> Path:
+    directory = scratch / "empty"
+    directory.mkdir(exist_ok=True)
+    return directory
