@@ -106,7 +106,7 @@ def _write_layer(
         packed = pack_layer(rootfs.changes(policy, notes), output.write, advance=advance)
     for line in notes.lines():
         log.warning("%s", line)
-    log.info("layer: %d entries, %d bytes of files", packed.entry_count, packed.content_bytes)
+    log.info("layer: %s", packed)
     written = output.written
     return LayerResult(
         diff_id=written.diff_id,

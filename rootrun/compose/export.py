@@ -61,5 +61,5 @@ def _write(
         stream.finish()
         output.sync()
         output.commit()
-    log.info("exported %d entries", packed.entry_count)
+    log.info("exported: %s", packed)
     return packed

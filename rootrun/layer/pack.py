@@ -17,6 +17,10 @@ class PackedLayer(NamedTuple):
     entry_count: int
     content_bytes: int  # of regular files
 
+    def __str__(self) -> str:
+        entries = "1 entry" if self.entry_count == 1 else f"{self.entry_count} entries"
+        return f"{entries}, {self.content_bytes} bytes of files"
+
 
 def pack_layer(
     changes: Iterable[Change],

@@ -98,6 +98,6 @@ def _content(path: str) -> bytes:
 
 def _unknown(kind: str, user: str, name: str, path: str) -> RootrunError:
     return RootrunError(
-        f"user {user}: {kind} {name}: not in the image's {path}",
-        hint="numbers need no entry there",
+        f"run as {user}: {kind} {name}: not in the image's {path}",
+        hint="numbers need no entry there; who is to be made by the script goes into --config",
     )

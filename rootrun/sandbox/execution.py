@@ -58,8 +58,8 @@ def _become(identity: Identity, *, can_set_groups: bool) -> None:
         os.setresuid(identity.uid, identity.uid, identity.uid)
     except OSError as error:
         raise RootrunError(
-            f"user {identity.uid}:{identity.gid}: {error.strerror}",
-            hint="the id map has no such id; --idmap subids has more of them",
+            f"run as {identity.uid}:{identity.gid}: {error.strerror}",
+            hint="the id map in use has no such id; rootrun doctor says how to get more",
         ) from error
 
 

@@ -56,7 +56,7 @@ def test_setuid_programs_work(mode: int, works: bool, run: Run, busybox_root: Pa
 )
 def test_unknown_name_is_an_error_with_a_way_out(user: str, message: str, run: Run) -> None:
     ran = run("true", user=user)
-    assert ran.error == f"RootrunError: user {user}: {message}"
+    assert ran.error == f"RootrunError: run as {user}: {message}"
     assert ran.answer["exit"] == 125
     assert "numbers" in str(ran.answer["hint"])
 
@@ -77,5 +77,5 @@ def test_passwd_that_leads_elsewhere_is_not_read(target: str, run: Run, busybox_
 
 def test_id_that_the_map_lacks_is_an_error_with_a_way_out(run: Run) -> None:
     ran = run("true", user="daemon", id_map="single")
-    assert ran.error == "RootrunError: user 1:2: Invalid argument"
-    assert "--idmap" in str(ran.answer["hint"])
+    assert ran.error == "RootrunError: run as 1:2: Invalid argument"
+    assert "doctor" in str(ran.answer["hint"])
