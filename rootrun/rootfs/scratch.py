@@ -89,12 +89,13 @@ def _parent_of(scratch: Scratch) -> Path:
     cache = scratch.cache_directory.absolute()
     parent = cache / "scratch"
     try:
-        make_private_directory(cache)
-        make_private_directory(parent)
+        for directory in (cache, parent):
+            make_private_directory(directory)
+            if not is_own_directory(directory):
+                return Path("/tmp")
     except OSError:
         return Path("/tmp")
-    is_ours = is_own_directory(cache) and is_own_directory(parent)
-    return parent if is_ours else Path("/tmp")
+    return parent
 
 
 def _keep(directory: Path) -> None:
