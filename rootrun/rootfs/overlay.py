@@ -97,7 +97,7 @@ def overlay_rootfs(
             if reason is not None:
                 raise SandboxError(
                     f"mount overlay: {scratch}: {reason}",
-                    hint="give a --tmpdir on ext4, xfs or btrfs; see BACKENDS in rootrun(1)",
+                    hint="give a --tmpdir on ext4, xfs or btrfs; rootrun doctor shows what works",
                 )
         base_lowers = base_lowers_of(stack, scratch=scratch)
         below = ExtraLayer(scratch / "below", stack)
