@@ -58,6 +58,14 @@ def test_xattrs_that_the_disk_has_are_listed(tmp_path: Path) -> None:
     assert [dict(entry.xattrs) for entry in entries] == [{}, xattrs, xattrs]
 
 
+def test_xattrs_that_the_disk_could_not_hold_are_listed(tmp_path: Path) -> None:
+    xattrs = {"user.big": b"v" * 5000}  # ext4 has one block for all of them
+    assert [dict(entry.xattrs) for entry in listed(tmp_path, file("f", xattrs=xattrs))] == [
+        {},
+        xattrs,
+    ]
+
+
 def test_hard_links_are_full_files(tmp_path: Path) -> None:
     entries = listed(tmp_path, file("a", b"four"), hardlink("b", "a"))
     assert [(entry.type.name, entry.size_bytes) for entry in entries[1:]] == [("FILE", 4)] * 2
