@@ -53,6 +53,7 @@ def test_a_cache_of_somebody_else_is_passed_over(place: Workplace, public_path: 
     assert os.listdir(cache) == []
 
 
+@pytest.mark.root
 def test_a_cache_on_a_read_only_file_system_is_passed_over(public_path: Path) -> None:
     place = Workplace(path=public_path, account=None)
     place.base()
