@@ -6,15 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rootrun.errors import LayerError, UsageError
+from rootrun.layer.content import copy_content
 from rootrun.layer.entry import EntryPath, join, name_bytes, parent
 from rootrun.layer.removal import remove_tree
 from rootrun.layer.tree import Tree
 from rootrun.request import CopyIn
 
-_COPY_BLOCK = 1 << 24
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _OPEN_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def copy_in(copies: Iterable[CopyIn], *, root: Path, mtime_s: int) -> None:
@@ -113,11 +112,6 @@ class _Copier:
 def _copy_content(source: str, name: str, directory_fd: int) -> None:
     source_fd = os.open(source, _OPEN_FILE)
     try:
-        target_fd = os.open(name, _CREATE, 0o600, dir_fd=directory_fd)
-        try:
-            while os.sendfile(target_fd, source_fd, None, _COPY_BLOCK):
-                pass
-        finally:
-            os.close(target_fd)
+        copy_content(source_fd, name, directory_fd=directory_fd)
     finally:
         os.close(source_fd)

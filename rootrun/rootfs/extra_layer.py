@@ -12,11 +12,11 @@ from pathlib import Path
 
 from rootrun.errors import LayerError
 from rootrun.layer.attributes import KEEP, set_xattrs
+from rootrun.layer.content import copy_content
 from rootrun.layer.entry import ROOT, SET_ID_BITS, Entry, EntryPath, EntryType, ancestors, parent
 from rootrun.layer.reach import reach
 from rootrun.layer.stack import Content, Found, LayerStack
 
-_COPY_BLOCK = 1 << 24
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -124,12 +124,7 @@ def _copy_file(content: Content, name: str, directory_fd: int | None) -> None:
     with reach(os.fspath(content.tree), content.path) as (source_directory_fd, source):
         source_fd = os.open(source, _OPEN_FILE, dir_fd=source_directory_fd)
     try:
-        copy_fd = os.open(name, _CREATE, 0o600, dir_fd=directory_fd)
-        try:
-            while os.sendfile(copy_fd, source_fd, None, _COPY_BLOCK):
-                pass
-        finally:
-            os.close(copy_fd)
+        copy_content(source_fd, name, directory_fd=directory_fd)
     finally:
         os.close(source_fd)
 

@@ -115,13 +115,13 @@ def test_ac10_a_modern_base_gets_a_layer_with_its_modes(
     workplace: Workplace, public_path: Path
 ) -> None:
     base = workplace.base("base.tar", busybox_layer(), style="25")
-    options = ("--workdir", "/work", "--cmd", '["/bin/pwd"]')
-    base = workplace.build("mkdir -m 777 /work\n", base=base)
-    output = workplace.build("echo > /work/x\n", *options, base=base, output="two.tar")
-    assert top_layer(base)["work/"].mode == 0o777
-    assert runtime(output)["WorkingDir"] == "/work"
+    options = ("--workdir", "/job", "--cmd", '["/bin/pwd"]')
+    base = workplace.build("mkdir -m 777 /job\n", base=base)
+    output = workplace.build("echo > /job/x\n", *options, base=base, output="two.tar")
+    assert top_layer(base)["job/"].mode == 0o777
+    assert runtime(output)["WorkingDir"] == "/job"
     with unpacked_by_umoci(output, public_path) as rootfs:
-        assert run_in_rootfs(rootfs, "/bin/sh", "-c", "cd /work && pwd") == b"/work\n"
+        assert run_in_rootfs(rootfs, "/bin/sh", "-c", "cd /job && pwd") == b"/job\n"
 
 
 def test_ac11_three_generations_add_one_layer_each(workplace: Workplace) -> None:
