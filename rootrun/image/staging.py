@@ -3,6 +3,7 @@
 import fcntl
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from rootrun.errors import OutputError
 from rootrun.image.output_file import file_mode, sync_directory, temporary_path, writing
 
 BLOBS = Path("blobs/sha256")
+_INSIDE = "layout"  # names the directories made inside of a target that exists
+_GRACE_S = 60  # a younger one may be of a run that has not locked it yet
 
 
 class Staging:
@@ -75,20 +78,45 @@ def open_staging(target: Path, *, marker: str) -> Iterator[Staging]:
         if exists:
             _check_target(final, marker, called=target)
         # Inside what exists: it may be a mount point, and nothing is renamed across those.
-        path = temporary_path(final / "layout" if exists else final)
+        place = final / _INSIDE if exists else final
+        _sweep(place)
+        path = temporary_path(place)
         os.mkdir(path, 0o700)
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # gone with us, however we end
         with writing(target):
             (path / BLOBS).mkdir(parents=True)
         yield Staging(path, final, joins=exists)
     finally:
+        os.close(descriptor)
         _remove(path)
+
+
+def _sweep(place: Path) -> None:
+    """Remove what runs that were killed left beside ``place``; they lock what they work in."""
+    for name in os.listdir(place.parent):
+        if not name.startswith(f".{place.name}.") or not (place.parent / name).is_dir():
+            continue
+        try:
+            descriptor = os.open(place.parent / name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError:
+            continue  # somebody else's
+        try:
+            status = os.fstat(descriptor)
+            if status.st_uid == os.geteuid() and time.time() - status.st_mtime > _GRACE_S:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove(place.parent / name)
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(descriptor)
 
 
 def _check_target(target: Path, marker: str, *, called: Path) -> None:
     if not target.is_dir():
         raise OutputError(f"write image: {called}: exists and is not a directory")
-    names = os.listdir(target)
+    names = [name for name in os.listdir(target) if not name.startswith(f".{_INSIDE}.")]
     if names and marker not in names:
         raise OutputError(f"write image: {called}: not empty, and has no {marker}")
 

@@ -1,5 +1,6 @@
 """OCI layout directories as written: linked blobs, and images added to a layout."""
 
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -124,3 +125,31 @@ def test_name_that_was_taken_meanwhile_is_an_error(tmp_path: Path) -> None:
         with pytest.raises(OutputError, match="Directory not empty"):
             sink.commit()
     assert os.listdir(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("inside", [True, False], ids=["in the target", "beside it"])
+def test_what_a_killed_run_left_is_removed_and_counts_for_nothing(
+    inside: bool, tmp_path: Path
+) -> None:
+    base, target = oci_layout(tmp_path / "base", LAYERS), tmp_path / "out"
+    dead = target / ".layout.0123abcd" if inside else tmp_path / ".out.0123abcd"
+    (dead / "blobs" / "sha256").mkdir(parents=True)
+    (dead / "blobs" / "sha256" / "part").write_bytes(b"x")
+    os.utime(dead, (1, 1))
+    write_image(base, f"oci:{target}")
+    assert not dead.exists()
+    assert_image_valid(target)
+
+
+def test_what_a_living_run_works_in_is_left_alone(tmp_path: Path) -> None:
+    base = oci_layout(tmp_path / "base", LAYERS)
+    living = tmp_path / ".out.0123abcd"
+    living.mkdir()
+    descriptor = os.open(living, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        os.utime(living, (1, 1))
+        write_image(base, f"oci:{tmp_path}/out")
+        assert living.exists()
+    finally:
+        os.close(descriptor)
