@@ -6,9 +6,10 @@
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from rootrun.compose.base_image import opened_image, unpacked_base
@@ -48,8 +49,7 @@ def run(request: Request, *, progress: Progress) -> RunResult:
     """Run the scripts of ``request`` in its base and write the new image.
 
     Turns this process into root of a new user and mount namespace, for good.
-    Raises RootrunError, or Interrupted; then there is no output, and nothing of
-    the run is left.
+    Raises RootrunError, or Interrupted; then there is no output, and nothing else is left.
     """
     with ExitStack() as cleanup:  # undone in reverse order
         scratch = cleanup.enter_context(scratch_directory(request.scratch))
@@ -80,9 +80,8 @@ def run(request: Request, *, progress: Progress) -> RunResult:
         spec = container_spec(
             request, base.stack, steps=steps, config=config, id_map=id_map, root=rootfs.root
         )
-        emulated = cleanup.enter_context(
-            emulation(level_of(request.sandbox.emulate, id_map), rootfs=rootfs, stack=base.stack)
-        )
+        level = level_of(request.sandbox.emulate, id_map)
+        emulated = cleanup.enter_context(emulation(level, rootfs=rootfs, stack=base.stack))
         spec = replace(spec, emulator=emulated.supervisor)
         is_verified = base.verification.is_verified
         with run_in_child(lambda: sink.write_base(is_verified), name="copy base") as copying:
@@ -90,9 +89,8 @@ def run(request: Request, *, progress: Progress) -> RunResult:
             copying.wait()
         base.verification.note_copied()
 
-        notes = DiffNotes()
-        changes = rootfs.changes(request.policy, notes, emulated.memory)
-        layer = _write_layer(changes, notes, sink=sink, progress=progress)
+        changes = partial(rootfs.changes, request.policy, ownership=emulated.memory)
+        layer = _write_layer(changes, sink, progress=progress)
         result = _finish(request, image, sink, layer)
         sink.commit()
         base.verification.remember()
@@ -106,11 +104,12 @@ def _open_output(request: Request, image: Image, scratch: Path) -> AbstractConte
 
 
 def _write_layer(
-    changes: Iterable[Change], notes: DiffNotes, *, sink: Sink, progress: Progress
+    changes: Callable[[DiffNotes], Iterable[Change]], sink: Sink, *, progress: Progress
 ) -> LayerResult:
     """Pack what the run changed, and tell what the layer does not keep."""
+    notes = DiffNotes()
     with progress.stage("packing the layer", None) as advance, sink.new_layer() as output:
-        packed = pack_layer(changes, output.write, advance=advance)
+        packed = pack_layer(changes(notes), output.write, advance=advance)
     for line in notes.lines():
         log.warning("%s", line)
     log.info("layer: %s", packed)

@@ -40,10 +40,10 @@ def level_of(word: str, id_map: IdMap) -> Level:
 @contextmanager
 def emulation(level: Level, *, rootfs: Rootfs, stack: LayerStack) -> Iterator[Emulation]:
     """Prepare ``level`` for runs in ``rootfs``, the mounted root of ``stack``."""
-    log.info("root emulation: %s", level.value)
     if level is Level.OFF:
         yield Emulation(None, None)
         return
+    log.info("root emulation: %s", level.value)
     tree = UpperTree(root=rootfs.root, upper=rootfs.upper)
     try:
         memory = OwnershipMemory()
