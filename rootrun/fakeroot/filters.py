@@ -26,15 +26,17 @@ def is_known_machine() -> bool:
     return os.uname().machine in _ARCHITECTURES
 
 
-def filter_program(level: Level) -> bytes:
-    """Return the filter of ``level`` for this machine, an array of struct sock_filter.
+def filter_program(level: Level, *, machine: str | None = None) -> bytes:
+    """Return the filter of ``level``, an array of struct sock_filter.
+
+    ``machine`` is as uname(2) has it, by default this one.
 
     Calls to remember are asked about (SECCOMP_RET_USER_NOTIF) where the level remembers, and else
     succeed without effect, as do those that set ids. A ``ValueError`` for OFF, which has none.
     """
     if level is Level.OFF:
         raise ValueError("level off has no filter")
-    machine = os.uname().machine
+    machine = machine or os.uname().machine
     if machine not in _ARCHITECTURES:
         raise RootrunError(
             f"emulate root: {machine}: its system calls are not known",
