@@ -46,7 +46,7 @@ def emulate(emulator: Emulator, handover: int) -> str | None:
         if error.errno not in _NO_LISTENER:
             raise
         _install(emulator.fallback_program, _PLAIN)
-        return f"emulate root: {error.strerror}: owners and devices will not be remembered"
+        return f"emulate root: {_reason(error)}: owners and devices will not be remembered"
     _hand_over(listener, handover)
     return None
 
@@ -60,6 +60,12 @@ def _install(program: bytes, attempts: tuple[int, ...]) -> int:
             if error.errno != errno.EINVAL:  # it knows not all of the flags
                 raise
     return syscalls.install_filter(program, last)
+
+
+def _reason(error: OSError) -> str:
+    if error.errno == errno.EBUSY:
+        return "something else answers system calls here already"
+    return "the kernel cannot ask about system calls"
 
 
 def _hand_over(listener: int, handover: int) -> None:

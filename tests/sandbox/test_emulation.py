@@ -11,6 +11,7 @@ import pytest
 from tests.sandbox.conftest import Caller, Make, Run
 from tests.sandbox.containers import finish, start
 from tests.sandbox.inside import run_inside
+from tests.support.program import installation
 from tests.support.require import require
 from tests.support.users import Account
 
@@ -162,6 +163,30 @@ def _emulate_below_another() -> None:
 
 def test_second_listener_falls_back_with_a_warning(lone: Account) -> None:
     warning, seen = run_inside(_emulate_below_another, account=lone).splitlines()
-    assert warning.startswith("emulate root: ")
-    assert warning.endswith("Device or resource busy: owners and devices will not be remembered")
+    assert warning == (
+        "emulate root: something else answers system calls here already: "
+        "owners and devices will not be remembered"
+    )
     assert seen == "0 0"
+
+
+_UNDER_A_LISTENER = """\
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from rootrun.fakeroot import bpf
+from rootrun.sandbox.syscalls import install_filter
+never = bpf.jump_if_equal(0xFFFF, "ask")
+program = [bpf.load(0), never, bpf.answer(bpf.RETURN_ALLOW), "ask", bpf.answer(bpf.RETURN_NOTIFY)]
+os.set_inheritable(install_filter(bpf.assemble(program), 8), True)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+@pytest.mark.root
+def test_fallback_is_told_once_for_all_steps(wanted: Make) -> None:
+    under = [sys.executable, "-I", "-c", _UNDER_A_LISTENER, str(installation() / "lib")]
+    steps = [f"{_CHOWN} && stat -c %u /etc/passwd"] * 2
+    ran = finish(start(wanted(*steps, emulator="agree"), under=under))
+    warning, *owners = ran.output.splitlines()
+    assert warning.startswith("emulate root: ")
+    assert owners == ["0", "0"]
