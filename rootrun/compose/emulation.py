@@ -43,7 +43,7 @@ def emulation(level: Level, *, rootfs: Rootfs, stack: LayerStack) -> Iterator[Em
     if level is Level.OFF:
         yield Emulation(None, None)
         return
-    log.info("root emulation: %s", level.value)
+    log.debug("root emulation: %s", level.value)
     tree = UpperTree(root=rootfs.root, upper=rootfs.upper)
     try:
         memory = OwnershipMemory()

@@ -16,8 +16,11 @@ from rootrun.sandbox.process_memory import read_path
 AT_FDCWD = -100
 
 _OPEN_PATH = os.O_PATH | os.O_CLOEXEC
-_STANDARD = {b"/dev/stdin": 0, b"/dev/stdout": 1, b"/dev/stderr": 2}
-_OWN_DESCRIPTOR = re.compile(rb"(?:/proc/(?:self|thread-self)|/dev)/fd/(\d{1,9})")
+_STANDARD = {b"/dev/stdin": "fd/0", b"/dev/stdout": "fd/1", b"/dev/stderr": "fd/2"}
+_OWN_LINK = re.compile(
+    rb"(?:/proc/(?:thread-)?self/(?=fd/|cwd|root)|/dev/(?=fd/))(fd/\d{1,9}|cwd|root)(?:(/+)(.*))?",
+    re.DOTALL,
+)
 
 
 def signed(argument: int) -> int:
@@ -43,6 +46,16 @@ class Caller:
         except FileNotFoundError as error:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF)) from error
 
+    def writable(self, number: int) -> int:
+        """As ``descriptor``, but one that is O_PATH is EBADF, as for fchown(2)."""
+        fd = self.descriptor(number)
+        with open(f"/proc/{self.pid}/fdinfo/{number}", "rb") as fdinfo:
+            flags = re.search(rb"^flags:\t([0-7]+)$", fdinfo.read(), re.MULTILINE)
+        if flags is None or int(flags[1], 8) & os.O_PATH:
+            os.close(fd)
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        return fd
+
     def path_at(self, address: int) -> bytes:
         """Return the path at ``address``."""
         return read_path(self.pid, address)
@@ -56,16 +69,14 @@ class Caller:
             if not may_be_empty:
                 raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
             return self.directory(directory)
-        own = _own_descriptor(path)
-        if own is not None and follow:  # openat2(2) follows no magic link below a root
-            return self.descriptor(own)
+        link, rest = _own_link(path)
+        if link and rest:  # openat2(2) follows no magic link below a root
+            return self._below(self._open(link), rest, follow=follow)
+        if link:
+            return self._open(link, 0 if follow else os.O_NOFOLLOW)
         if path.startswith(b"/"):
             return self._in_root(path, follow=follow)
-        start = self.directory(directory)
-        try:
-            return self._relative(start, path, follow=follow)
-        finally:
-            os.close(start)
+        return self._below(self.directory(directory), path, follow=follow)
 
     def directory(self, number: int) -> int:
         """Return an O_PATH descriptor of where a relative path starts."""
@@ -76,6 +87,12 @@ class Caller:
         with open(f"/proc/{self.pid}/status", "rb") as status:
             found = re.search(rb"^Umask:\t([0-7]+)$", status.read(), re.MULTILINE)
         return int(found[1], 8) if found else 0o022
+
+    def _below(self, start: int, path: bytes, *, follow: bool) -> int:
+        try:
+            return self._relative(start, path, follow=follow)
+        finally:
+            os.close(start)
 
     def _relative(self, start: int, path: bytes, *, follow: bool) -> int:
         if b"/" not in path and path != b"..":
@@ -97,16 +114,20 @@ class Caller:
         finally:
             os.close(root)
 
-    def _open(self, entry: str) -> int:
-        fd = os.open(f"/proc/{self.pid}/{entry}", _OPEN_PATH)
+    def _open(self, entry: str, flags: int = 0) -> int:
+        fd = os.open(f"/proc/{self.pid}/{entry}", _OPEN_PATH | flags)
         if self._listener.is_alive(self._notification):
             return fd
         os.close(fd)  # of another process by now, which got the pid
         raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
 
 
-def _own_descriptor(path: bytes) -> int | None:
+def _own_link(path: bytes) -> tuple[str, bytes]:
+    """Return the caller's link in /proc/PID that ``path`` starts with, and the path below it."""
     if path in _STANDARD:
-        return _STANDARD[path]
-    found = _OWN_DESCRIPTOR.fullmatch(path)
-    return int(found[1]) if found else None
+        return _STANDARD[path], b""
+    found = _OWN_LINK.fullmatch(path)
+    if found is None:
+        return "", b""
+    link, slash, below = found.groups()
+    return link.decode(), below or (b"." if slash else b"")

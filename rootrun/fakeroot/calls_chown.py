@@ -1,5 +1,6 @@
 """The chown family: made with the only owner there is, and the wanted one remembered."""
 
+import errno
 import os
 from typing import NamedTuple
 
@@ -51,6 +52,8 @@ def _operands(caller: Caller, notification: Notification, name: str) -> tuple[in
     first, second, third, fourth, flags, _ = notification.arguments
     is_short = notification.arch == AUDIT_ARCH_I386 and name in _OF_16_BITS
     if name.startswith("fchownat"):
+        if flags & 0xFFFFFFFF & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         path = caller.path_at(second)
         fd = caller.named(
             signed(first),
@@ -61,7 +64,7 @@ def _operands(caller: Caller, notification: Notification, name: str) -> tuple[in
         return fd, Owner(_id(third), _id(fourth))
     owner = Owner(_id(second, is_short=is_short), _id(third, is_short=is_short))
     if name.startswith("fchown"):
-        return caller.descriptor(signed(first)), owner
+        return caller.writable(signed(first)), owner
     follow = not name.startswith("lchown")
     path = caller.path_at(first)
     return caller.named(AT_FDCWD, path, follow=follow, may_be_empty=False), owner

@@ -1,0 +1,252 @@
+"""With a single uid, chown and mknod succeed, and the layer has what real ids would give it."""
+
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tests.support.require import require
+from tests.support.tarball import directory, file, symlink, tarball
+from tests.support.workplace import Workplace, busybox_layer, content_of, layers_of, top_layer
+
+pytestmark = pytest.mark.userns
+
+LEVELS = ("record", "full")
+KEEP = ("--owner", "keep")
+BASE = tarball(
+    directory("srv", uid=5, gid=6),
+    file("srv/file", b"content", mode=0o4755, uid=5, gid=6),
+    file("srv/other", b"content", uid=7, gid=8),
+    symlink("srv/link", "file"),
+    directory("srv/d", mode=0o700, uid=1, gid=1),
+    file("srv/d/x", mode=0, uid=1, gid=1),
+    file(
+        "owned.tar",
+        tarball(directory("t", uid=30, gid=31), file("t/f", b"f", mode=0o4711, uid=32, gid=33)),
+    ),
+)
+
+# No call in these depends on what stat(2) tells of an owner.
+PLAIN = {
+    "a new file": "touch /n; chown 5:6 /n",
+    "uid alone": "touch /n; chown 5 /n",
+    "group alone": "touch /n; chgrp 6 /n",
+    "back to root": "chown 0:0 /srv/file",
+    "names of the image": "touch /n; chown app:extra /n",
+    "a directory": "chown 9:9 /srv",
+    "the root directory": "chown 9:9 /",
+    "a tree": "chown -R 9:10 /srv",
+    "a symlink": "chown -h 9:10 /srv/link",
+    "through a symlink": "chown 9:10 /srv/link",
+    "an absolute symlink": "ln -s /srv/other /l; chown 9:10 /l",
+    "a symlinked directory": "ln -s /srv /s; cd /; chown 9:10 s/d/../other ../s/file",
+    "set-id bits": "chown 9:10 /srv/file",
+    "set-id bits after": "chown 9:10 /srv/file; chmod 6755 /srv/file",
+    "renamed": "touch /n; chown 9:10 /n; mv /n /m",
+    "linked": "touch /n; chown 9:10 /n; ln /n /m",
+    "written and chmodded": "touch /n; chown 9:10 /n; echo x > /n; chmod 600 /n",
+    "deleted": "touch /n; chown 9:10 /n; rm /n; touch /n",
+    "replaced": "touch /n /m; chown 9:10 /n; mv /m /n",
+    "a relative path": "cd /srv/d; chown 9:10 x ../other",
+    "a chroot": "mkdir /j /j/bin; cp /bin/busybox /j/bin; touch /j/f\n"
+    "busybox chroot /j /bin/busybox sh -c 'busybox chown 9:10 /f bin/../f'; chmod 700 /j/f",
+    "a removed tree": "chown -R 9:10 /srv; rm -r /srv/d",
+    "no such file": "chown 9:10 /nothing 2> /said || echo $? >> /said",
+    "not of the root": "touch /dev/shm/x; chown 9:10 /dev/shm/x; chown 9:10 /tmp",
+    "an unpacked tar": "cd /tmp; tar xf /owned.tar; rm /owned.tar",
+    "sticky and fifo": "mkfifo /p; chown 9:10 /p; chmod 1777 /srv",
+}
+# These show the owner to the script, or take it from there.
+SEEING = {
+    # The chgrp of busybox sets both: the owner that it saw, and the group.
+    "one after the other": "touch /n; chown 5 /n; chgrp 6 /n; chown 7 /n",
+    "group of the base's": "chgrp 9 /srv/other",
+    "stat": "touch /n; chown 5:6 /n; stat -c '%u %g %a %n' /n /srv /srv/* /srv/d/x > /said",
+    "ls": "chown -h 5:6 /srv/link; ls -ln /srv | sed 's/ [A-Z].*:.. / /' > /said",
+    "find": "find / -xdev -user 5 > /said; find / -xdev -group 8 >> /said",
+    "cp -a": "cp -a /srv /copy",
+    "cp -a of what is new": "mkdir /n; touch /n/f; chown 9:10 /n/f; cp -a /n /m",
+    "tar": "cd /srv; touch -d @0 . * d/*; tar cf - file other d | (cd /tmp; tar xf -)",
+    "a file replaced by its like": "cp -p /srv/other /o; echo x >> /o; mv /o /srv/other",
+}
+
+
+def assert_same_as_subids(script: str, level: str, *, lone: Workplace, many: Workplace) -> None:
+    layers = [busybox_layer(), BASE]
+    with_many = many.build(script, *KEEP, base=many.base("base.tar", *layers))
+    alone = lone.build(script, *KEEP, "--emulate", level, base=lone.base("base.tar", *layers))
+    assert layers_of(alone)[-1] == layers_of(with_many)[-1]
+    assert top_layer(with_many), "nothing was changed"
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("case", PLAIN)
+def test_owners_are_those_of_real_ids(
+    case: str, level: str, lone_workplace: Workplace, workplace: Workplace
+) -> None:
+    script = f"{PLAIN[case]}\ntouch /end\n"
+    assert_same_as_subids(script, level, lone=lone_workplace, many=workplace)
+
+
+@pytest.mark.parametrize("case", SEEING)
+def test_full_shows_the_owners_of_real_ids(
+    case: str, lone_workplace: Workplace, workplace: Workplace
+) -> None:
+    assert_same_as_subids(f"{SEEING[case]}\n", "full", lone=lone_workplace, many=workplace)
+
+
+def test_record_is_what_a_lone_id_gets(lone_workplace: Workplace) -> None:
+    output = lone_workplace.build("touch /n; chown 5:6 /n\n", *KEEP)
+    assert (top_layer(output)["n"].uid, top_layer(output)["n"].gid) == (5, 6)
+
+
+def test_owners_do_not_matter_without_owner_keep(
+    lone_workplace: Workplace, workplace: Workplace
+) -> None:
+    script = "touch /n; chown 5:6 /n; chown 7 /srv/other\n"
+    outputs = {
+        place.build(script, base=place.base("base.tar", busybox_layer(), BASE)).read_bytes()
+        for place in (lone_workplace, workplace)
+    }
+    assert len(outputs) == 1
+
+
+DEVICES = """\
+mknod /null c 1 3; mknod -m 600 /disk b 259 70000; mkdir /d; cd /d; mknod zero c 1 5
+umask 077; mknod /d/../masked c 10 200; chown 3:4 /disk; mv /null /moved; mkfifo /pipe
+mknod /null c 1 3; rm /null; touch /null; chmod 640 /d/zero
+mknod /moved c 1 3 2> /dev/null || echo $? > /there
+"""
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("owner", ["keep", "root"])
+def test_devices_are_in_the_layer(owner: str, level: str, lone_workplace: Workplace) -> None:
+    output = lone_workplace.build(DEVICES, "--emulate", level, "--owner", owner)
+    layer = top_layer(output)
+    made = {
+        name: (member.type, member.mode, member.devmajor, member.devminor)
+        for name, member in layer.items()
+        if member.type not in (tarfile.DIRTYPE, tarfile.REGTYPE)
+    }
+    assert made == {
+        "d/zero": (tarfile.CHRTYPE, 0o640, 1, 5),
+        "disk": (tarfile.BLKTYPE, 0o600, 259, 70000),
+        "masked": (tarfile.CHRTYPE, 0o600, 10, 200),
+        "moved": (tarfile.CHRTYPE, 0o644, 1, 3),
+        "pipe": (tarfile.FIFOTYPE, 0o600, 0, 0),
+    }
+    assert layer["null"].isreg()
+    assert content_of(output, "there") == b"1\n"
+    disk = (layer["disk"].uid, layer["disk"].gid)
+    assert disk == ((3, 4) if owner == "keep" else (0, 0))
+
+
+def test_full_shows_devices_as_such(lone_workplace: Workplace) -> None:
+    script = "mknod -m 660 /disk b 259 70000; stat -c '%F %t %T %a' /disk > /said\n"
+    output = lone_workplace.build(script, "--emulate", "full")
+    assert content_of(output, "said") == b"block special file 103 11170 660\n"
+
+
+def test_a_device_takes_the_place_of_a_file_of_the_base(lone_workplace: Workplace) -> None:
+    base = lone_workplace.base("base.tar", busybox_layer(), BASE)
+    output = lone_workplace.build("rm /srv/other; mknod /srv/other c 1 3\n", base=base)
+    assert top_layer(output)["srv/other"].type == tarfile.CHRTYPE
+
+
+@pytest.mark.parametrize("level", ["record", "full", "fast"])
+def test_calls_that_set_ids_succeed(level: str, lone_workplace: Workplace) -> None:
+    script = "su app -c 'echo $0 $HOME' > /said\n"
+    output = lone_workplace.build(script, "--emulate", level)
+    assert content_of(output, "said").endswith(b"/home/app\n")
+
+
+def test_fast_forgets(lone_workplace: Workplace) -> None:
+    script = "touch /n; chown 5:6 /n; mknod /null c 1 3\n"
+    layer = top_layer(lone_workplace.build(script, *KEEP, "--emulate", "fast"))
+    assert [(n, m.uid, m.gid) for n, m in layer.items()] == [("n", 0, 0)]
+
+
+def test_off_leaves_it_to_the_kernel(lone_workplace: Workplace) -> None:
+    script = "touch /n; chown 5:6 /n 2> /said || echo $? >> /said\n"
+    said = content_of(lone_workplace.build(script, "--emulate", "off"), "said")
+    assert b"Invalid argument" in said
+    assert said.endswith(b"\n1\n")
+
+
+def test_owners_are_remembered_from_step_to_step(lone_workplace: Workplace) -> None:
+    second = lone_workplace.write("second.sh", "mv /n /m; touch /o; chown 7:8 /o\n")
+    output = lone_workplace.build("touch /n; chown 5:6 /n\n", "--script", second, *KEEP)
+    owners = {name: (member.uid, member.gid) for name, member in top_layer(output).items()}
+    assert owners == {"m": (5, 6), "o": (7, 8)}
+
+
+def test_a_bound_directory_keeps_its_owner(lone_workplace: Workplace, tmp_path: Path) -> None:
+    shared = lone_workplace.path / "shared"
+    shared.mkdir()
+    lone_workplace.own(shared)
+    before = lone_workplace.write("shared/f", "x").stat()
+    lone_workplace.build("chown 5:6 /shared/f\n", "--bind", f"{shared}:/shared", *KEEP)
+    after = (shared / "f").stat()
+    assert (after.st_uid, after.st_gid) == (before.st_uid, before.st_gid)
+
+
+# Each line is an errno; python runs on a base of links into the machine's own /usr.
+HOSTILE = r"""
+import ctypes, errno, os
+libc = ctypes.CDLL(None, use_errno=True)
+def said(*arguments):
+    ctypes.set_errno(0)
+    result = libc.syscall(*[ctypes.c_void_p(a) if isinstance(a, int) else a for a in arguments])
+    shown = [a[:20] if isinstance(a, bytes) else a for a in arguments]
+    print(shown, result, errno.errorcode.get(ctypes.get_errno(), "-"), flush=True)
+CHOWN, FCHOWN, LCHOWN, FCHOWNAT, CWD = 92, 93, 94, 260, -100
+os.mkdir("/h"); os.chdir("/h"); os.symlink("loop", "loop"); os.symlink("nothing", "dangling")
+open("f", "w").close()
+for address in (0, 1, -1, 1 << 47, (1 << 63) + 5):
+    said(CHOWN, address, 5, 5)
+paths = [b"", b"nothing", b"f/x", b"f/", b"loop", b"dangling", b"/", b".", b"..", b"/../h/f",
+    b"x" * 255, b"x" * 256, b"y/" * 2000 + b"z", b"y" * 5000, b"/proc/self/fd/77",
+    b"/proc/self/nothing", b"/dev/fd/99", b"\xff\xfe", b"/h/\n", b"/proc/self/cwd/f",
+    b"/proc/thread-self/root/h/f", b"/proc/self/cwd", b"/proc/self/root/", b"/proc/self/cwd/../x",
+    b"/dev/fd/0/x", b"/dev/null/x"]
+for path in paths:
+    for call in (CHOWN, LCHOWN):
+        said(call, path, 5, 5)
+for fd in (-1, 99, CWD, 2**31 - 1, 2**32 + 99):
+    said(FCHOWN, fd, 5, 5)
+    said(FCHOWNAT, fd, b"nothing", 5, 5, 0)
+    said(FCHOWNAT, fd, b"", 5, 5, 0x1000)
+    said(FCHOWNAT, fd, b"/h/f", 5, 5, 0)
+said(FCHOWNAT, CWD, b"f", 5, 5, 0x4000000)
+said(FCHOWN, os.open("f", os.O_RDONLY | os.O_PATH), 5, 5)
+said(FCHOWN, os.open("f", os.O_RDONLY), 5, 5)
+said(FCHOWN, os.pipe()[0], 5, 5)
+said(FCHOWNAT, os.open("f", os.O_RDONLY), b"f", 5, 5, 0)
+os.mkdir("gone"); os.chdir("gone"); os.rmdir("/h/gone")
+said(CHOWN, b"f", 5, 5)
+said(CHOWN, b".", 5, 5)
+said(FCHOWN, os.open("/h", os.O_TMPFILE | os.O_RDWR), 5, 5)
+said(CHOWN, b"/h/f", 2**32 - 1, 2**32 - 1)
+said(CHOWN, b"/h/f", 2**32 + 7, 2**40 + 8)
+"""
+USR = tarball(
+    symlink("lib", "usr/lib"), symlink("lib64", "usr/lib64"), directory("usr"), directory("x")
+)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_whatever_a_call_is_given_it_ends_as_the_kernel_has_it(
+    level: str, lone_workplace: Workplace, workplace: Workplace
+) -> None:
+    require(os.uname().machine == "x86_64", "the calls' numbers are those of x86-64")
+    script = "/usr/bin/python3 -I /h.py > /said\n"
+    said = []
+    for place, args in ((workplace, ()), (lone_workplace, ("--emulate", level))):
+        base = place.base("base.tar", busybox_layer(), USR, tarball(file("h.py", HOSTILE.encode())))
+        output = place.build(script, "--bind", "/usr:/usr:ro", *KEEP, *args, base=base)
+        said.append(content_of(output, "said").decode().splitlines())
+        owner = top_layer(output)["h/f"]
+        assert (owner.uid, owner.gid) == (7, 8)
+    assert said[1] == said[0]
