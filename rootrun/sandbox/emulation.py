@@ -18,9 +18,10 @@ _SPEC_ALLOW = 4  # spare programs the slower branches that a barrier would want
 _NEW_LISTENER = 8
 _WAIT_KILLABLE_RECV = 32  # Linux 5.19; without, a signal restarts a call that was answered
 _PLAIN = (_SPEC_ALLOW, 0)
-_LISTENING = (_SPEC_ALLOW | _NEW_LISTENER | _WAIT_KILLABLE_RECV, _NEW_LISTENER)
-# EBUSY: a filter above us has a listener (nested). ENOSYS, EINVAL: this kernel has none.
-_NO_LISTENER = {errno.EBUSY, errno.ENOSYS, errno.EINVAL}
+_LISTENING = (_SPEC_ALLOW | _NEW_LISTENER | _WAIT_KILLABLE_RECV, _SPEC_ALLOW | _NEW_LISTENER)
+# EBUSY: a filter above us has a listener (nested). ENOSYS, EINVAL: this kernel has none. EPERM: a
+# filter above us forbids seccomp(2).
+_REFUSED = {errno.EBUSY, errno.ENOSYS, errno.EINVAL, errno.EPERM}
 _ACKNOWLEDGED = b"a"
 _DESCRIPTOR_BYTES = array.array("i").itemsize
 
@@ -35,20 +36,36 @@ def emulate(emulator: Emulator, handover: int) -> str | None:
     """Put this process, root of its namespace, under the filter of ``emulator``.
 
     Returns once the main process has the listener, if there is one; ends if that process is gone.
-    Returns a warning if the fallback had to do.
+    Returns a warning if the fallback had to do, or nothing at all is possible.
     """
-    if not emulator.wants_listener:
-        _install(emulator.program, _PLAIN)
+    if emulator.wants_listener:
+        try:
+            listener = _install(emulator.program, _LISTENING)
+        except OSError as error:
+            return _fall_back(emulator.fallback_program, error)
+        _hand_over(listener, handover)
         return None
     try:
-        listener = _install(emulator.program, _LISTENING)
+        _install(emulator.program, _PLAIN)
     except OSError as error:
-        if error.errno not in _NO_LISTENER:
-            raise
-        _install(emulator.fallback_program, _PLAIN)
-        return f"emulate root: {_reason(error)}: owners and devices will not be remembered"
-    _hand_over(listener, handover)
+        return _fall_back(emulator.program, error)
     return None
+
+
+def _fall_back(program: bytes, refusal: OSError) -> str:
+    """Do what can be done without a listener, and return the warning; raise what is no refusal."""
+    if refusal.errno not in _REFUSED:
+        raise refusal
+    try:
+        _install(program, _PLAIN)
+    except OSError as error:
+        if error.errno not in _REFUSED:
+            raise
+        return f"emulate root: {error.strerror}: chown and mknod will fail"
+    why = "the kernel cannot ask about system calls"
+    if refusal.errno == errno.EBUSY:
+        why = "something else answers system calls here already"
+    return f"emulate root: {why}: owners and devices will not be remembered"
 
 
 def _install(program: bytes, attempts: tuple[int, ...]) -> int:
@@ -60,12 +77,6 @@ def _install(program: bytes, attempts: tuple[int, ...]) -> int:
             if error.errno != errno.EINVAL:  # it knows not all of the flags
                 raise
     return syscalls.install_filter(program, last)
-
-
-def _reason(error: OSError) -> str:
-    if error.errno == errno.EBUSY:
-        return "something else answers system calls here already"
-    return "the kernel cannot ask about system calls"
 
 
 def _hand_over(listener: int, handover: int) -> None:

@@ -170,23 +170,42 @@ def test_second_listener_falls_back_with_a_warning(lone: Account) -> None:
     assert seen == "0 0"
 
 
-_UNDER_A_LISTENER = """\
+_UNDER_A_FILTER = """\
 import os, sys
 sys.path.insert(0, sys.argv[1])
 from rootrun.fakeroot import bpf
-from rootrun.sandbox.syscalls import install_filter
-never = bpf.jump_if_equal(0xFFFF, "ask")
-program = [bpf.load(0), never, bpf.answer(bpf.RETURN_ALLOW), "ask", bpf.answer(bpf.RETURN_NOTIFY)]
-os.set_inheritable(install_filter(bpf.assemble(program), 8), True)
-os.execv(sys.argv[2], sys.argv[2:])
+from rootrun.sandbox.syscalls import _SECCOMP_NUMBERS, install_filter
+seccomp = _SECCOMP_NUMBERS[os.uname().machine] if sys.argv[2] == "forbidding" else -1 & 0xFFFF
+answer = bpf.RETURN_SUCCESS | 1 if sys.argv[2] == "forbidding" else bpf.RETURN_NOTIFY
+hit = bpf.jump_if_equal(seccomp, "hit")
+program = [bpf.load(0), hit, bpf.answer(bpf.RETURN_ALLOW), "hit", bpf.answer(answer)]
+listener = install_filter(bpf.assemble(program), 0 if sys.argv[2] == "forbidding" else 8)
+os.set_inheritable(listener, True)
+os.execv(sys.argv[3], sys.argv[3:])
 """
+
+
+def _under(kind: str) -> list[str]:
+    libraries = os.fspath(installation() / "lib")
+    return [sys.executable, "-I", "-c", _UNDER_A_FILTER, libraries, kind]
 
 
 @pytest.mark.root
 def test_fallback_is_told_once_for_all_steps(wanted: Make) -> None:
-    under = [sys.executable, "-I", "-c", _UNDER_A_LISTENER, str(installation() / "lib")]
     steps = [f"{_CHOWN} && stat -c %u /etc/passwd"] * 2
-    ran = finish(start(wanted(*steps, emulator="agree"), under=under))
+    ran = finish(start(wanted(*steps, emulator="agree"), under=_under("listening")))
     warning, *owners = ran.output.splitlines()
     assert warning.startswith("emulate root: ")
     assert owners == ["0", "0"]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("emulator", ["agree", "fast"])
+def test_script_runs_without_emulation_where_filters_are_forbidden(
+    emulator: str, wanted: Make
+) -> None:
+    request = wanted("mknod /dev/x b 1 1", emulator=emulator)
+    ran = finish(start(request, under=_under("forbidding")))
+    warning, failure = ran.output.splitlines()
+    assert warning == ("emulate root: seccomp: Operation not permitted: chown and mknod will fail")
+    assert failure == "mknod: /dev/x: Operation not permitted"
