@@ -82,14 +82,14 @@ def run(request: Request, *, progress: Progress) -> RunResult:
         )
         level = level_of(request.sandbox.emulate, id_map)
         emulated = cleanup.enter_context(emulation(level, rootfs=rootfs, stack=base.stack))
-        spec = replace(spec, emulator=emulated.supervisor)
+        spec = replace(spec, emulator=emulated.emulator)
         is_verified = base.verification.is_verified
         with run_in_child(lambda: sink.write_base(is_verified), name="copy base") as copying:
             check_outcome(run_container(spec, alongside=[copying]), steps, id_map)
             copying.wait()
         base.verification.note_copied()
 
-        changes = partial(rootfs.changes, request.policy, ownership=emulated.memory)
+        changes = partial(rootfs.changes, request.policy, ownership=emulated.ownership)
         layer = _write_layer(changes, sink, progress=progress)
         result = _finish(request, image, sink, layer)
         sink.commit()
