@@ -56,7 +56,7 @@ def _parent(caller: Caller, directory: int, path: bytes) -> tuple[int, bytes]:
     head, slash, leaf = path.rpartition(b"/")
     if leaf in (b"", b".", b".."):
         # A slash at the end of what is not there is ENOENT (path_resolution(7)).
-        code = errno.EEXIST if leaf else errno.ENOENT
+        code = errno.EEXIST if leaf or (not path.strip(b"/") and path) else errno.ENOENT
         raise OSError(code, os.strerror(code))
     if not slash:
         return caller.directory(directory), leaf
