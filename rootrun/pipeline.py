@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rootrun.compose.base_image import opened_image, unpacked_base
 from rootrun.compose.copy_in import copy_in
-from rootrun.compose.emulation import emulation, level_of
+from rootrun.compose.emulation import emulation
 from rootrun.image.digest import digest_of, hex_of
 from rootrun.image.image import Image
 from rootrun.image.sink import Sink, open_sink
@@ -75,13 +75,13 @@ def run(request: Request, *, progress: Progress) -> RunResult:
                 mount_points=mount_points(request, base.stack),
             )
         )
-
         copy_in(request.copies, root=rootfs.root, mtime_s=request.policy.mtime_s)
         spec = container_spec(
             request, base.stack, steps=steps, config=config, id_map=id_map, root=rootfs.root
         )
-        level = level_of(request.sandbox.emulate, id_map)
-        emulated = cleanup.enter_context(emulation(level, rootfs=rootfs, stack=base.stack))
+        emulated = cleanup.enter_context(
+            emulation(request.sandbox.emulate, id_map=id_map, rootfs=rootfs, stack=base.stack)
+        )
         spec = replace(spec, emulator=emulated.emulator)
         is_verified = base.verification.is_verified
         with run_in_child(lambda: sink.write_base(is_verified), name="copy base") as copying:

@@ -40,11 +40,14 @@ def level_of(word: str, id_map: IdMap) -> Level:
 
 
 @contextmanager
-def emulation(level: Level, *, rootfs: Rootfs, stack: LayerStack) -> Iterator[Emulation]:
-    """Prepare ``level`` for a run in ``rootfs``, the mounted root of ``stack``.
+def emulation(
+    word: str, *, id_map: IdMap, rootfs: Rootfs, stack: LayerStack
+) -> Iterator[Emulation]:
+    """Prepare what ``word`` of the command line means, for a run in ``rootfs``, that of ``stack``.
 
     Raises RootrunError for a machine whose calls are not known.
     """
+    level = level_of(word, id_map)
     if level is Level.OFF:
         yield Emulation(None, None)
         return
@@ -63,7 +66,9 @@ def emulation(level: Level, *, rootfs: Rootfs, stack: LayerStack) -> Iterator[Em
             base_owner=lambda path: _base_owner(stack, path),
             base_is_recorded=bool(stack.recorded),
         )
-        yield Emulation(Supervisor(level, tree=tree, memory=memory, owners=owners), memory)
+        is_lone = id_map.kind is IdMapKind.SINGLE
+        supervisor = Supervisor(level, tree=tree, memory=memory, owners=owners, is_lone=is_lone)
+        yield Emulation(supervisor, memory)
     finally:
         tree.close()
 

@@ -83,10 +83,19 @@ class Caller:
         return self._open("cwd") if number == AT_FDCWD else self.descriptor(number)
 
     def umask(self) -> int:
-        """Return its umask (proc_pid_status(5))."""
+        """Return its umask."""
+        return int(self._status(rb"Umask:\t([0-7]+)"), 8)
+
+    def is_root(self) -> bool:
+        """Say whether it acts as root of the container."""
+        return int(self._status(rb"Uid:\t\d+\t(\d+)\t")) == 0
+
+    def _status(self, line: bytes) -> bytes:
         with open(f"/proc/{self.pid}/status", "rb") as status:
-            found = re.search(rb"^Umask:\t([0-7]+)$", status.read(), re.MULTILINE)
-        return int(found[1], 8) if found else 0o022
+            found = re.search(b"^" + line, status.read(), re.MULTILINE)
+        if found is None or not self._listener.is_alive(self._notification):
+            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+        return found[1]
 
     def _below(self, start: int, path: bytes, *, follow: bool) -> int:
         try:

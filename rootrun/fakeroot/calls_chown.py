@@ -1,4 +1,4 @@
-"""The chown family: made with the only owner there is, and the wanted one remembered."""
+"""The chown family: made as far as the id map goes, and remembered."""
 
 import errno
 import os
@@ -8,7 +8,6 @@ from rootrun.fakeroot.caller import AT_FDCWD, Caller, signed
 from rootrun.fakeroot.calls import AUDIT_ARCH_I386
 from rootrun.fakeroot.ownership import OwnershipMemory
 from rootrun.fakeroot.upper import UpperTree
-from rootrun.sandbox.beneath import chown_to_self
 from rootrun.sandbox.notify import Notification
 
 AT_SYMLINK_NOFOLLOW = 0x100
@@ -37,15 +36,27 @@ def answer_chown(
     """Do what the chown call ``name`` asks for; raise the ``OSError`` it ends with."""
     fd, owner = _operands(caller, notification, name)
     try:
-        if not tree.has(os.fstat(fd)):
-            # Nothing of it gets into a layer. Made with no new owner, the call does the rest.
-            os.chown(f"/proc/self/fd/{fd}", -1, -1)
-            return
-        # It is copied up by this, and loses its set-id bits and capabilities, as on any Linux.
-        chown_to_self(fd)
-        memory.remember(tree.key(fd), uid=owner.uid, gid=owner.gid)
+        _change(fd, owner)
+        if tree.has(os.fstat(fd)):  # nothing else gets into a layer
+            memory.remember(tree.key(fd), uid=owner.uid, gid=owner.gid)
     finally:
         os.close(fd)
+
+
+def _change(fd: int, owner: Owner) -> None:
+    """Make the call, as far as the id map has the ids.
+
+    In any case the file is copied up by it, and loses its set-id bits and capabilities, as on any
+    Linux.
+    """
+    path = f"/proc/self/fd/{fd}"  # leads to a symlink itself, if it was opened
+    uid, gid = (-1 if number is None else number for number in owner)
+    try:
+        os.chown(path, uid, gid)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # what it is for an id that the map has not
+            raise
+        os.chown(path, -1, -1)
 
 
 def _operands(caller: Caller, notification: Notification, name: str) -> tuple[int, Owner]:

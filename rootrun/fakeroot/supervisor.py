@@ -3,7 +3,7 @@
 import errno
 
 from rootrun.fakeroot.caller import Caller
-from rootrun.fakeroot.calls import name_of
+from rootrun.fakeroot.calls import STAT, name_of
 from rootrun.fakeroot.calls_chown import answer_chown
 from rootrun.fakeroot.calls_mknod import answer_mknod
 from rootrun.fakeroot.calls_stat import answer_stat
@@ -14,16 +14,28 @@ from rootrun.fakeroot.ownership import OwnershipMemory
 from rootrun.fakeroot.upper import UpperTree
 from rootrun.sandbox.notify import Listener, Notification
 
+_STAT_NAMES = {name for numbers in STAT.values() for name in numbers}
+
 
 class Supervisor:
-    """A ``rootrun.sandbox.spec.Emulator``. It keeps no descriptor of the caller's."""
+    """A ``rootrun.sandbox.spec.Emulator``. It keeps no descriptor of the caller's.
+
+    ``is_lone`` says that there is one id, so that no caller has fewer rights than another.
+    """
 
     def __init__(
-        self, level: Level, *, tree: UpperTree, memory: OwnershipMemory, owners: Owners
+        self,
+        level: Level,
+        *,
+        tree: UpperTree,
+        memory: OwnershipMemory,
+        owners: Owners,
+        is_lone: bool,
     ) -> None:
         self.program = filter_program(level)
         self.fallback_program = filter_program(Level.FAST)
         self.wants_listener = level.remembers
+        self._is_lone = is_lone
         self._tree = tree
         self._memory = memory
         self._owners = owners
@@ -51,6 +63,8 @@ class Supervisor:
 
     def _do(self, caller: Caller, notification: Notification, name: str) -> bool:
         """Return False for what the kernel is to answer."""
+        if not self._is_lone and name not in _STAT_NAMES and not caller.is_root():
+            return False  # it may not what we may; the kernel refuses it
         if "chown" in name:
             answer_chown(caller, notification, name, tree=self._tree, memory=self._memory)
             return True

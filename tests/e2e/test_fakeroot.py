@@ -120,8 +120,8 @@ mknod /moved c 1 3 2> /dev/null || echo $? > /there
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("owner", ["keep", "root"])
-def test_devices_are_in_the_layer(owner: str, level: str, lone_workplace: Workplace) -> None:
-    output = lone_workplace.build(DEVICES, "--emulate", level, "--owner", owner)
+def test_devices_are_in_the_layer(owner: str, level: str, any_workplace: Workplace) -> None:
+    output = any_workplace.build(DEVICES, "--emulate", level, "--owner", owner)
     layer = top_layer(output)
     made = {
         name: (member.type, member.mode, member.devmajor, member.devminor)
@@ -139,6 +139,32 @@ def test_devices_are_in_the_layer(owner: str, level: str, lone_workplace: Workpl
     assert content_of(output, "there") == b"1\n"
     disk = (layer["disk"].uid, layer["disk"].gid)
     assert disk == ((3, 4) if owner == "keep" else (0, 0))
+
+
+@pytest.mark.parametrize("case", ["group of the base's", "back to root", "a tree"])
+def test_with_ids_enough_record_changes_nothing(case: str, workplace: Workplace) -> None:
+    script = {**PLAIN, **SEEING}[case] + "\nchown 9:700000 /srv/d 2> /dev/null || :\nrm -r /srv/d\n"
+    base = workplace.base("base.tar", busybox_layer(), BASE)
+    outputs = [
+        workplace.build(script, *KEEP, "--emulate", level, base=base).read_bytes()
+        for level in ("off", "record", "full")
+    ]
+    assert len(set(outputs)) == 1
+
+
+def test_ids_beyond_the_range_are_remembered(workplace: Workplace) -> None:
+    script = "touch /n; chown 700000:7 /n\n"
+    layer = top_layer(workplace.build(script, *KEEP, "--emulate", "record"))
+    assert (layer["n"].uid, layer["n"].gid) == (700000, 7)
+
+
+def test_who_is_not_root_gets_no_help(workplace: Workplace) -> None:
+    base = workplace.base("base.tar", busybox_layer(), tarball(directory("t", mode=0o777)))
+    script = "set +e; chown 1000 /bin/busybox; mknod /t/x c 1 3; touch /t/f; chown 0 /t/f; :\n"
+    output = workplace.build(script, *KEEP, "--emulate", "record", "--user", "app", base=base)
+    layer = top_layer(output)
+    assert list(layer) == ["t/", "t/f"]
+    assert layer["t/f"].uid == 1000
 
 
 def test_full_shows_devices_as_such(lone_workplace: Workplace) -> None:
