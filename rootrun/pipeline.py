@@ -6,18 +6,21 @@
 """
 
 import logging
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from rootrun.compose.base_image import opened_image, unpacked_base
 from rootrun.compose.copy_in import copy_in
+from rootrun.compose.emulation import emulation
 from rootrun.image.digest import digest_of, hex_of
 from rootrun.image.image import Image
 from rootrun.image.sink import Sink, open_sink
 from rootrun.layer.compare import DiffNotes
+from rootrun.layer.diff import Change
 from rootrun.layer.pack import pack_layer
-from rootrun.layer.policy import LayerPolicy
 from rootrun.plan import (
     check_before_run,
     check_outcome,
@@ -30,7 +33,7 @@ from rootrun.plan import (
 from rootrun.progress import Progress
 from rootrun.request import Request
 from rootrun.result import LayerResult, RunResult
-from rootrun.rootfs.backend import Rootfs, open_rootfs
+from rootrun.rootfs.backend import open_rootfs
 from rootrun.rootfs.scratch import scratch_directory, sweep_dead
 from rootrun.sandbox.child import run_in_child
 from rootrun.sandbox.container import run_container
@@ -46,8 +49,7 @@ def run(request: Request, *, progress: Progress) -> RunResult:
     """Run the scripts of ``request`` in its base and write the new image.
 
     Turns this process into root of a new user and mount namespace, for good.
-    Raises RootrunError, or Interrupted; then there is no output, and nothing of
-    the run is left.
+    Raises RootrunError, or Interrupted; then there is no output, and nothing else is left.
     """
     with ExitStack() as cleanup:  # undone in reverse order
         scratch = cleanup.enter_context(scratch_directory(request.scratch))
@@ -73,18 +75,22 @@ def run(request: Request, *, progress: Progress) -> RunResult:
                 mount_points=mount_points(request, base.stack),
             )
         )
-
         copy_in(request.copies, root=rootfs.root, mtime_s=request.policy.mtime_s)
         spec = container_spec(
             request, base.stack, steps=steps, config=config, id_map=id_map, root=rootfs.root
         )
+        emulated = cleanup.enter_context(
+            emulation(request.sandbox.emulate, id_map=id_map, rootfs=rootfs, stack=base.stack)
+        )
+        spec = replace(spec, emulator=emulated.emulator)
         is_verified = base.verification.is_verified
         with run_in_child(lambda: sink.write_base(is_verified), name="copy base") as copying:
             check_outcome(run_container(spec, alongside=[copying]), steps, id_map)
             copying.wait()
         base.verification.note_copied()
 
-        layer = _write_layer(rootfs, sink, policy=request.policy, progress=progress)
+        changes = partial(rootfs.changes, request.policy, ownership=emulated.ownership)
+        layer = _write_layer(changes, sink, progress=progress)
         result = _finish(request, image, sink, layer)
         sink.commit()
         base.verification.remember()
@@ -98,12 +104,12 @@ def _open_output(request: Request, image: Image, scratch: Path) -> AbstractConte
 
 
 def _write_layer(
-    rootfs: Rootfs, sink: Sink, *, policy: LayerPolicy, progress: Progress
+    changes: Callable[[DiffNotes], Iterable[Change]], sink: Sink, *, progress: Progress
 ) -> LayerResult:
     """Pack what the run changed, and tell what the layer does not keep."""
     notes = DiffNotes()
     with progress.stage("packing the layer", None) as advance, sink.new_layer() as output:
-        packed = pack_layer(rootfs.changes(policy, notes), output.write, advance=advance)
+        packed = pack_layer(changes(notes), output.write, advance=advance)
     for line in notes.lines():
         log.warning("%s", line)
     log.info("layer: %s", packed)

@@ -74,7 +74,7 @@ def planned_config(
 def describe(id_map: IdMap) -> str:
     """Return what the user should know of the id map, once."""
     if id_map.kind is IdMapKind.SINGLE:
-        return f"{id_map.reason}; one uid and gid exist, chown and su to others fail"
+        return f"{id_map.reason}; one uid and gid exist"
     return id_map.reason
 
 

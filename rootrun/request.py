@@ -52,6 +52,7 @@ class Sandbox:
 
     id_map: str = "auto"  # auto, root, subids, single
     rootfs: str = "auto"  # auto, overlay
+    emulate: str = "auto"  # auto, or a fakeroot.level.Level
     network: NetworkMode = NetworkMode.NONE
     binds: tuple[Bind, ...] = ()
     tmpfs: tuple[str, ...] = ()  # absolute paths inside

@@ -187,5 +187,5 @@ def test_with_one_id_the_failure_says_so() -> None:
     with pytest.raises(ScriptError) as raised:
         check_outcome(outcome(status=1), STEPS, SINGLE_MAP)
     assert "only one uid" in (raised.value.hint or "")
-    assert "chown" in describe(SINGLE_MAP)
+    assert "one uid" in describe(SINGLE_MAP)
     assert describe(ROOT_MAP) == "the caller is root"

@@ -150,6 +150,12 @@ SANDBOX = Group(
         ),
         ID_MAP,
         ROOTFS,
+        choice(
+            "--emulate",
+            "LEVEL",
+            text="what a lone id cannot do",
+            choices=("auto", "record", "full", "fast", "off"),
+        ),
     ),
 )
 

@@ -41,6 +41,7 @@ class Options(argparse.Namespace):
     timeout: float | None
     idmap: str
     rootfs: str
+    emulate: str
     timestamp: int | None
     owner: Owner | None
     compression: str

@@ -220,6 +220,7 @@ def _sandbox(options: Options) -> Sandbox:
     return Sandbox(
         id_map=options.idmap,
         rootfs=options.rootfs,
+        emulate=options.emulate,
         network=NetworkMode(options.network),
         binds=tuple(options.binds),
         tmpfs=tuple(options.tmpfs),

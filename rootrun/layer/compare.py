@@ -4,7 +4,7 @@ import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from rootrun.layer.entry import Entry, EntryPath, EntryType
 from rootrun.layer.metadata import entry_of, kept_xattrs
@@ -25,6 +25,41 @@ class BaseEntry(NamedTuple):
     entry: Entry
     disk: os.stat_result | None
     disk_xattrs: bool = True
+
+
+class Remembered(NamedTuple):
+    """What the run made of a path, as far as the disk does not hold it; None: what the disk says.
+
+    A device stands on the disk as an empty regular file with the device's mode.
+    """
+
+    uid: int | None = None
+    gid: int | None = None
+    device: EntryType | None = None
+    rdev: tuple[int, int] = (0, 0)
+
+    def on(self, entry: Entry) -> Entry:
+        """Return ``entry``, read from the disk, with what is remembered of it."""
+        uid = entry.uid if self.uid is None else self.uid
+        gid = entry.gid if self.gid is None else self.gid
+        if self.device is None:
+            return replace(entry, uid=uid, gid=gid)
+        return replace(
+            entry, uid=uid, gid=gid, type=self.device, rdev=self.rdev, size_bytes=0, xattrs={}
+        )
+
+
+_NOTHING = Remembered()
+
+
+class Ownership(Protocol):
+    """The memory of owners and devices of a run that could not give them to the disk."""
+
+    def of_upper(self, directory_fd: int, name: str, status: os.stat_result) -> Remembered | None:
+        """Return what is remembered of ``name`` in ``directory_fd``, of itself if it is empty.
+
+        ``status`` is lstat(2) of it in the upper directory.
+        """
 
 
 @dataclass(slots=True)
@@ -72,26 +107,43 @@ class PathOnDisk(NamedTuple):
 class Comparison:
     """The rules by which a path is a change, for one policy; drops are counted in ``notes``."""
 
-    def __init__(self, policy: LayerPolicy, notes: DiffNotes) -> None:
+    def __init__(
+        self, policy: LayerPolicy, notes: DiffNotes, ownership: Ownership | None = None
+    ) -> None:
         self._policy = policy
         self._notes = notes
+        self._ownership = ownership
+
+    def remembered(self, directory_fd: int, name: str, status: os.stat_result) -> Remembered:
+        """Return what the disk does not say of a path of the upper (``Ownership.of_upper``)."""
+        if self._ownership is None:
+            return _NOTHING
+        return self._ownership.of_upper(directory_fd, name, status) or _NOTHING
 
     def changed_file(self, here: PathOnDisk, below: BaseEntry | None) -> Entry | None:
         """Return the entry to write for anything but a directory, None if it is as the base's.
 
         Content is read only where type and size are the same.
         """
-        entry = _read_entry(here)
+        remembered = self.remembered(here.directory_fd, here.name, here.status)
+        entry = remembered.on(_read_entry(here))
         if below is None or below.entry.type is not entry.type or below.disk is None:
             return self.rewritten(entry)
         if entry.type is EntryType.FILE:
-            return self._changed_content(here, entry, below)
+            return self._changed_content(here, entry, below, remembered)
         if entry.link_target != below.entry.link_target or entry.rdev != below.entry.rdev:
-            return self.rewritten(_true(entry, here.status, below, disk_xattrs={}))
-        return self.changed_metadata(entry, here.status, below, base_fd=-1)
+            true = _true(entry, here.status, below, disk_xattrs={})
+            return self.rewritten(remembered.on(true))
+        return self.changed_metadata(entry, here.status, below, base_fd=-1, remembered=remembered)
 
     def changed_metadata(
-        self, entry: Entry, status: os.stat_result, below: BaseEntry, *, base_fd: int
+        self,
+        entry: Entry,
+        status: os.stat_result,
+        below: BaseEntry,
+        *,
+        base_fd: int,
+        remembered: Remembered,
     ) -> Entry | None:
         """Return the entry to write if metadata that counts is new, else None.
 
@@ -99,7 +151,7 @@ class Comparison:
         extended attributes that a layer keeps.
         """
         disk_xattrs = kept_xattrs(base_fd) if base_fd >= 0 else {}
-        true = _true(entry, status, below, disk_xattrs=disk_xattrs)
+        true = remembered.on(_true(entry, status, below, disk_xattrs=disk_xattrs))
         old = below.entry
         owner_is_new = (true.uid, true.gid) != (old.uid, old.gid)
         old_xattrs = disk_xattrs if below.disk_xattrs else dict(old.xattrs)
@@ -120,13 +172,18 @@ class Comparison:
         uid, gid = self._policy.owner_of(entry.uid, entry.gid)
         return replace(entry, uid=uid, gid=gid, mtime_s=self._policy.mtime_s)
 
-    def _changed_content(self, here: PathOnDisk, entry: Entry, below: BaseEntry) -> Entry | None:
+    def _changed_content(
+        self, here: PathOnDisk, entry: Entry, below: BaseEntry, remembered: Remembered
+    ) -> Entry | None:
         base_file = os.open(here.name, _OPEN_FILE, dir_fd=here.base_fd)
         try:
             if entry.size_bytes == os.fstat(base_file).st_size and _same_content(here, base_file):
-                return self.changed_metadata(entry, here.status, below, base_fd=base_file)
+                return self.changed_metadata(
+                    entry, here.status, below, base_fd=base_file, remembered=remembered
+                )
             disk_xattrs = kept_xattrs(base_file)
-            return self.rewritten(_true(entry, here.status, below, disk_xattrs=disk_xattrs))
+            true = _true(entry, here.status, below, disk_xattrs=disk_xattrs)
+            return self.rewritten(remembered.on(true))
         finally:
             os.close(base_file)
 

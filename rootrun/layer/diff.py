@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
-from rootrun.layer.compare import BaseEntry, Comparison, DiffNotes, PathOnDisk
+from rootrun.layer.compare import BaseEntry, Comparison, DiffNotes, Ownership, PathOnDisk
 from rootrun.layer.cursor import Cursor
 from rootrun.layer.entry import ROOT, Entry, EntryPath, EntryType, entry_type, join, name_bytes
 from rootrun.layer.metadata import entry_of, is_whiteout, kept_xattrs
@@ -62,16 +62,23 @@ class _Directory:
 
 
 def diff_upper(
-    upper_fd: int, *, base_fd: int, base: Base, policy: LayerPolicy, notes: DiffNotes
+    upper_fd: int,
+    *,
+    base_fd: int,
+    base: Base,
+    policy: LayerPolicy,
+    notes: DiffNotes,
+    ownership: Ownership | None = None,
 ) -> Iterator[Change]:
     """Yield the changes that the tree at ``upper_fd`` makes to the tree at ``base_fd``.
 
     Costs what the upper holds, whatever the size of the base. Follows no
     symlink. The caller keeps both descriptors; what the layer cannot hold is
-    added to ``notes``.
+    added to ``notes``. ``ownership`` knows what the upper could not hold.
     """
+    compare = Comparison(policy, notes, ownership)
     with Cursor(upper_fd) as upper, Cursor(base_fd) as below:
-        yield from _Walk(upper, below, base=base, policy=policy, notes=notes).run()
+        yield from _Walk(upper, below, base=base, policy=policy, notes=notes, compare=compare).run()
 
 
 class _Walk:
@@ -81,14 +88,21 @@ class _Walk:
     """
 
     def __init__(
-        self, upper: Cursor, below: Cursor, *, base: Base, policy: LayerPolicy, notes: DiffNotes
+        self,
+        upper: Cursor,
+        below: Cursor,
+        *,
+        base: Base,
+        policy: LayerPolicy,
+        notes: DiffNotes,
+        compare: Comparison,
     ) -> None:
         self._upper = upper
         self._below = below
         self._base = base
         self._policy = policy
         self._notes = notes
-        self._compare = Comparison(policy, notes)
+        self._compare = compare
         self._stack: list[_Directory] = []
 
     def run(self) -> Iterator[Change]:
@@ -98,7 +112,11 @@ class _Walk:
         status = os.fstat(fd)
         entry = entry_of(ROOT, status, xattrs=kept_xattrs(fd))
         changed = self._compare.changed_metadata(
-            entry, status, self._base.root(), base_fd=self._below.fd
+            entry,
+            status,
+            self._base.root(),
+            base_fd=self._below.fd,
+            remembered=self._compare.remembered(fd, "", status),
         )
         if changed is not None:
             yield Change(changed)
@@ -181,14 +199,17 @@ class _Walk:
         fd = self._upper.fd
         directory = _Directory(join(here.path, name), in_base=False, merged=False)
         self._stack.append(directory)
-        entry = entry_of(directory.path, status, xattrs=kept_xattrs(fd))
+        remembered = self._compare.remembered(fd, "", status)
+        entry = remembered.on(entry_of(directory.path, status, xattrs=kept_xattrs(fd)))
         if below is None or below.entry.type is not EntryType.DIRECTORY:
             changed: Entry | None = self._compare.rewritten(entry)
         else:
             self._below.enter(name)
             directory.in_base = True
             directory.merged = here.merged and not _is_opaque(fd)
-            changed = self._compare.changed_metadata(entry, status, below, base_fd=self._below.fd)
+            changed = self._compare.changed_metadata(
+                entry, status, below, base_fd=self._below.fd, remembered=remembered
+            )
             if changed is None:
                 xattrs = entry.xattrs if below.disk_xattrs else below.entry.xattrs
                 directory.own = replace(below.entry, mtime_s=self._policy.mtime_s, xattrs=xattrs)

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-from rootrun.layer.compare import DiffNotes
+from rootrun.layer.compare import DiffNotes, Ownership
 from rootrun.layer.diff import Change
 from rootrun.layer.policy import LayerPolicy
 from rootrun.layer.stack import LayerStack
@@ -25,11 +25,14 @@ class Rootfs(Protocol):
 
     backend: str
     root: Path  # where it is mounted
+    upper: Path  # where what is changed stands on the disk
 
-    def changes(self, policy: LayerPolicy, notes: DiffNotes) -> Iterator[Change]:
+    def changes(
+        self, policy: LayerPolicy, notes: DiffNotes, ownership: Ownership | None = None
+    ) -> Iterator[Change]:
         """Yield what was changed since it was made, in the order of a layer.
 
-        Nothing of the run may be alive any more.
+        Nothing of the run may be alive any more. ``ownership`` knows what the disk does not hold.
         """
 
 

@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 
 from rootrun.errors import SandboxError
-from rootrun.layer.compare import DiffNotes
+from rootrun.layer.compare import DiffNotes, Ownership
 from rootrun.layer.diff import Change, diff_upper
 from rootrun.layer.policy import LayerPolicy
 from rootrun.layer.stack import LayerStack
@@ -39,22 +39,31 @@ class OverlayRootfs:
         self.root = scratch / "merged"
         self._stack = stack
         self._scratch = scratch
-        self._upper = scratch / "writable" / "upper"
+        self.upper = scratch / "writable" / "upper"
         self._base_lowers = tuple(base_lowers)
-        self._root_status = os.lstat(self._upper)
+        self._root_status = os.lstat(self.upper)
 
-    def changes(self, policy: LayerPolicy, notes: DiffNotes) -> Iterator[Change]:
+    def changes(
+        self, policy: LayerPolicy, notes: DiffNotes, ownership: Ownership | None = None
+    ) -> Iterator[Change]:
         """Yield what the upper holds that the base has not."""
         with ExitStack() as cleanup:
             view = cleanup.enter_context(
                 merged_view(self._base_lowers, scratch=self._scratch)  # without mount points
             )
-            upper_fd = os.open(self._upper, _OPEN_DIRECTORY)
+            upper_fd = os.open(self.upper, _OPEN_DIRECTORY)
             cleanup.callback(os.close, upper_fd)
             view_fd = os.open(view, _OPEN_DIRECTORY)
             cleanup.callback(os.close, view_fd)
             base = BaseView(self._stack, root_status=self._root_status)
-            yield from diff_upper(upper_fd, base_fd=view_fd, base=base, policy=policy, notes=notes)
+            yield from diff_upper(
+                upper_fd,
+                base_fd=view_fd,
+                base=base,
+                policy=policy,
+                notes=notes,
+                ownership=ownership,
+            )
 
 
 @contextmanager

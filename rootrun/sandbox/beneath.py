@@ -3,8 +3,21 @@
 import errno
 import os
 import stat
+import struct
 
 from rootrun.errors import SandboxError
+from rootrun.sandbox import syscalls
+
+_OPENAT2 = 437
+_RESOLVE_NO_MAGICLINKS = 0x02
+_RESOLVE_IN_ROOT = 0x10
+_RACES_ENDURED = 32
+_AT_EMPTY_PATH = 0x1000
+_AT_SYMLINK_NOFOLLOW = 0x100
+_STATX_BTIME = 0x800
+_STX_MASK = struct.Struct("=I")
+_STX_BTIME = struct.Struct("=qI")
+_STX_BTIME_OFFSET = 80
 
 
 def open_beneath(root_fd: int, path: str, *, purpose: str = "mount") -> int:
@@ -39,6 +52,47 @@ def open_mount_point(root_fd: int, path: str, *, is_directory: bool) -> int:
     os.close(fd)
     wanted = "a directory" if is_directory else "an ordinary file"
     raise SandboxError(f"mount {path}: {path}: is not {wanted} in the image")
+
+
+def open_in_root(root_fd: int, path: bytes, *, follow: bool) -> int:
+    """Return an O_PATH descriptor of what ``path`` is to a process whose root is ``root_fd``.
+
+    ``..`` and symlinks end at that root, magic links of /proc are ELOOP (openat2(2), Linux 5.6). A
+    relative path starts at the root. A symlink at the end is followed if ``follow``, else opened.
+    Raises the ``OSError`` that the process itself would get.
+    """
+    flags = os.O_PATH | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    how = struct.pack("=QQQ", flags, 0, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+    for _ in range(_RACES_ENDURED):
+        try:
+            return syscalls.syscall("openat2", _OPENAT2, root_fd, path, how, len(how), path=path)
+        except OSError as error:
+            # A rename or mount somewhere on the way: the kernel asks to try again.
+            if error.errno != errno.EAGAIN:
+                raise
+    raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), os.fsdecode(path))
+
+
+def chown_to_self(fd: int) -> None:
+    """Give what ``fd`` (O_PATH too, a symlink too) is open on to ids 0:0, as chown(2) does.
+
+    That has overlayfs copy the file up, and clears its set-id bits and capabilities.
+    """
+    syscalls.chown_at(fd, b"", uid=0, gid=0, flags=_AT_EMPTY_PATH)
+
+
+def birth_time_ns(fd: int, name: bytes = b"") -> int:
+    """Return when the file was made, in ns since the epoch, as coarse as the kernel's clock.
+
+    It is the one of ``fd`` (O_PATH too), or with a ``name`` that of the entry of directory ``fd``,
+    symlinks not followed. Raises ENOTSUP where the file system does not record it.
+    """
+    flags = _AT_SYMLINK_NOFOLLOW | (0 if name else _AT_EMPTY_PATH)
+    found = syscalls.statx(fd, name, flags=flags, mask=_STATX_BTIME)
+    if not _STX_MASK.unpack_from(found)[0] & _STATX_BTIME:
+        raise OSError(errno.ENOTSUP, "statx: no birth time", os.fsdecode(name))
+    seconds, nanoseconds = _STX_BTIME.unpack_from(found, _STX_BTIME_OFFSET)
+    return int(seconds) * 1_000_000_000 + int(nanoseconds)
 
 
 def _components(path: str) -> list[str]:

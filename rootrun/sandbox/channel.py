@@ -1,10 +1,11 @@
-"""The two pipes between the main process and those of a container."""
+"""The pipes between the main process and those of a container, and a socket for descriptors."""
 
 import fcntl
 import os
 from typing import NamedTuple
 
 from rootrun.sandbox import syscalls
+from rootrun.sandbox.emulation import open_handover
 
 _GO = b"g"
 _FIRST_FREE = 3  # after stdin, stdout and stderr
@@ -15,6 +16,7 @@ class InnerChannel(NamedTuple):
 
     status: int
     go: int
+    handover: int  # of listeners, by whoever becomes a step
 
     def wait_for_go(self) -> None:
         """Block until the main process says so; end at once if it is gone."""
@@ -23,12 +25,13 @@ class InnerChannel(NamedTuple):
 
     def keep_only_this(self) -> "InnerChannel":
         """Close all other descriptors above stderr, whoever opened them."""
-        # In two steps, as either may be where the other is to go.
-        high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE + 2) for fd in self]
-        kept = InnerChannel(_FIRST_FREE, _FIRST_FREE + 1)
+        # In two steps, as one may be where another is to go.
+        end = _FIRST_FREE + len(self)
+        high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, end) for fd in self]
+        kept = InnerChannel(*range(_FIRST_FREE, end))
         for old, new in zip(high, kept, strict=True):
             os.dup2(old, new, inheritable=False)
-        syscalls.close_descriptors_from(_FIRST_FREE + 2)
+        syscalls.close_descriptors_from(end)
         return kept
 
 
@@ -37,6 +40,7 @@ class OuterChannel(NamedTuple):
 
     status: int
     go: int
+    handover: int
 
     def let_go(self) -> None:
         """Let init go on; one that is dead by now is noticed elsewhere."""
@@ -46,13 +50,15 @@ class OuterChannel(NamedTuple):
             return
 
     def close(self) -> None:
-        """Close both ends."""
+        """Close all ends."""
         for fd in self:
             os.close(fd)
 
 
 def open_channel() -> tuple[OuterChannel, InnerChannel]:
-    """Make both pipes; each side closes the ends of the other."""
+    """Make all three; each side closes the ends of the other."""
     status_reader, status_writer = os.pipe()
     go_reader, go_writer = os.pipe()
-    return OuterChannel(status_reader, go_writer), InnerChannel(status_writer, go_reader)
+    receiver, sender = open_handover()
+    outer = OuterChannel(status_reader, go_writer, receiver)
+    return outer, InnerChannel(status_writer, go_reader, sender)

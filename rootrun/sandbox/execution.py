@@ -12,8 +12,11 @@ from rootrun.errors import (
     SandboxError,
 )
 from rootrun.sandbox.accounts import Identity, resolve_user
+from rootrun.sandbox.channel import InnerChannel
+from rootrun.sandbox.emulation import emulate
 from rootrun.sandbox.mounts import script_path
 from rootrun.sandbox.spec import CommandStep, ContainerSpec, ScriptStep
+from rootrun.sandbox.wire import send
 
 SHELL = "/bin/sh"
 
@@ -27,13 +30,14 @@ _NO_SHELL_HINT = (
 )
 
 
-def execute_step(spec: ContainerSpec, index: int) -> NoReturn:
+def execute_step(spec: ContainerSpec, index: int, channel: InnerChannel) -> NoReturn:
     """Turn this process, a child of the container's init, into the step; raise why it cannot be."""
     os.setsid()  # no controlling terminal, and a process group that signals can be sent to
     _change_directory(spec.working_directory)
     _become(resolve_user(spec.user), can_set_groups=spec.id_map.can_set_groups)
     environment = {os.fsencode(k): os.fsencode(v) for k, v in spec.environment.items()}
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    _start_emulation(spec, channel)
     step = spec.steps[index]
     if isinstance(step, ScriptStep):
         _execute_script(step, script_path(index), environment)
@@ -61,6 +65,15 @@ def _become(identity: Identity, *, can_set_groups: bool) -> None:
             f"run as {identity.uid}:{identity.gid}: {error.strerror}",
             hint="the id map in use has no such id; rootrun doctor says how to get more",
         ) from error
+
+
+def _start_emulation(spec: ContainerSpec, channel: InnerChannel) -> None:
+    # A step that runs as another user is no root, and nothing makes it look like one.
+    if spec.emulator is None or os.geteuid() != 0:
+        return
+    warning = emulate(spec.emulator, channel.handover)
+    if warning:
+        send(channel.status, "warning", warning)
 
 
 def _execute_script(step: ScriptStep, path: str, environment: dict[bytes, bytes]) -> NoReturn:

@@ -147,7 +147,7 @@ def _run_step(spec: ContainerSpec, index: int, *, channel: InnerChannel, usage: 
     pid = os.fork()
     if pid == 0:
         try:
-            execute_step(spec, index)
+            execute_step(spec, index, channel)
         except BaseException as error:
             send_error(channel.status, error, stage=f"run {spec.steps[index].name}")
         finally:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from rootrun.errors import RootrunError, SandboxError
 from rootrun.sandbox.channel import OuterChannel, open_channel
 from rootrun.sandbox.child import ChildTask
+from rootrun.sandbox.emulation import Supervision
 from rootrun.sandbox.forking import fork_child
 from rootrun.sandbox.idmap import IdMap, identity
 from rootrun.sandbox.monitor import run_monitor
@@ -38,6 +39,8 @@ class RunningContainer:
         "_is_init_ready",
         "_monitor",
         "_reader",
+        "_supervision",
+        "_warnings",
         "current_step",
     )
 
@@ -51,6 +54,8 @@ class RunningContainer:
         self._init_exit_code: int | None = None
         self._ended: Message | None = None
         self._error: RootrunError | None = None
+        self._supervision: Supervision | None = None
+        self._warnings: set[str] = set()
         self.current_step = 0
 
     def start(self, spec: ContainerSpec, plan: MountPlan) -> None:
@@ -58,6 +63,8 @@ class RunningContainer:
         self._id_map = spec.id_map
         self._channel, inner = open_channel()
         self._reader = MessageReader(self._channel.status)
+        if spec.emulator is not None:
+            self._supervision = Supervision(spec.emulator, os.dup(self._channel.handover))
         self._monitor = fork_child(lambda: run_monitor(spec, plan, inner))
         for fd in inner:
             os.close(fd)
@@ -65,23 +72,28 @@ class RunningContainer:
     def wait(self, deadline_s: float | None, alongside: Sequence[ChildTask] = ()) -> bool:
         """Return True once all is over, False if ``deadline_s`` (monotonic) came first.
 
-        Raises the error of a task ``alongside`` as soon as it has failed.
+        Raises the error of a task ``alongside`` as soon as it has failed, or of the emulator.
         """
         assert self._channel is not None
         tasks = {task.fileno(): task for task in alongside}
         poller = select.poll()
         for fd in (self._channel.status, *tasks):
             poller.register(fd, select.POLLIN)
+        if self._supervision is not None:
+            self._supervision.watch(poller)
         while not self._reader.is_at_end:
-            events = poller.poll(_milliseconds_until(deadline_s))
-            if not events:
+            found = poller.poll(_milliseconds_until(deadline_s))
+            # Also while there is always another call to answer.
+            if not found or _milliseconds_until(deadline_s) == 0:
                 return False
-            for fd, _ in events:
+            for fd, events in found:
                 if fd in tasks:
                     poller.unregister(fd)
                     tasks[fd].wait()
-                else:
+                elif fd == self._channel.status:
                     self._take_messages()
+                elif self._supervision is not None:
+                    self._supervision.attend(fd, events, poller)
         return True
 
     def stop(self, number: int, *, grace_s: float) -> None:
@@ -97,6 +109,9 @@ class RunningContainer:
         elif self._monitor is not None:
             os.kill(self._monitor, signal.SIGKILL)  # init, if any, waits for us in vain and ends
         self._reap_monitor()
+        if self._supervision is not None:
+            self._supervision.close()
+            self._supervision = None
         if self._channel is not None:
             self._channel.close()
             self._channel = None
@@ -141,14 +156,21 @@ class RunningContainer:
                     self._map_init()
                 case "step":
                     self.current_step = int(message.values[0] or 0)
-                case "note":
-                    log.debug("%s", message.values[0])
+                case "note" | "warning":
+                    self._tell(message.kind, str(message.values[0]))
                 case "error":
                     self._error = self._error or error_from(message)
                 case "ended":
                     self._ended = message
                 case "init-ended":
                     self._init_exit_code = int(message.values[0] or 0)
+
+    def _tell(self, kind: str, text: str) -> None:
+        if kind == "note":
+            log.debug("%s", text)
+        elif text not in self._warnings:  # each step has the same to say
+            self._warnings.add(text)
+            log.warning("%s", text)
 
     def _hold_init(self, pid: int) -> None:
         # Init cannot be gone and its pid taken by another: it waits for our go, and only an end by

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from rootrun.sandbox.idmap import IdMap
+from rootrun.sandbox.notify import Listener
 
 HOSTNAME = "rootrun"
 
@@ -39,6 +40,28 @@ class BindMount(NamedTuple):
     is_read_only: bool = False
 
 
+class Emulator(Protocol):
+    """What answers system calls of the steps in the kernel's place (seccomp(2))."""
+
+    @property
+    def program(self) -> bytes:
+        """The filter, an array of struct sock_filter, that each step starts under."""
+
+    @property
+    def wants_listener(self) -> bool:
+        """Whether the filter asks (SECCOMP_RET_USER_NOTIF)."""
+
+    @property
+    def fallback_program(self) -> bytes:
+        """The filter instead where no listener is to be had: before Linux 5.0, below another's."""
+
+    def serve(self, listener: Listener) -> None:
+        """Answer one call, or the few that are there: signals and timeouts wait meanwhile.
+
+        It is called again at once if there are more. Whatever it raises ends the container.
+        """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerSpec:
     """One container. ``steps`` run in order, each if the one before had status 0."""
@@ -54,6 +77,7 @@ class ContainerSpec:
     binds: tuple[BindMount, ...] = ()
     tmpfs: tuple[str, ...] = ()  # absolute paths inside
     timeout_s: float | None = None  # for all steps together
+    emulator: Emulator | None = None  # of what the id map makes impossible
 
 
 class Outcome(NamedTuple):

@@ -56,6 +56,29 @@ _RT_SIGACTION_NUMBERS = {
     "armv7l": 174,
     "i686": 174,
 }
+_SECCOMP_NUMBERS = {
+    "x86_64": 317,
+    "aarch64": 277,
+    "riscv64": 277,
+    "loongarch64": 277,
+    "ppc64le": 358,
+    "s390x": 348,
+    "armv7l": 383,
+    "i686": 354,
+}
+_STATX_NUMBERS = {
+    "x86_64": 332,
+    "aarch64": 291,
+    "riscv64": 291,
+    "loongarch64": 291,
+    "ppc64le": 383,
+    "s390x": 379,
+    "armv7l": 397,
+    "i686": 383,
+}
+_SECCOMP_SET_MODE_FILTER = 1
+_FILTER_BYTES = 8  # of one struct sock_filter
+_STATX_BYTES = 256
 _INTERNAL_SIGNALS = (32, 33)  # of the C library's threads, which hides them (nptl(7))
 _DEFAULT_ACTION = bytes(64)  # SIG_DFL, no flags, no mask: no architecture's struct is longer
 _SIGSET_BYTES = 8
@@ -74,6 +97,25 @@ _libc.umount2.argtypes = [_pointer, _int]
 _libc.pivot_root.argtypes = [_pointer, _pointer]
 _libc.sethostname.argtypes = [_pointer, ctypes.c_size_t]
 _libc.socket.argtypes = [_int, _int, _int]
+_libc.fchownat.argtypes = [_int, _pointer, ctypes.c_uint, ctypes.c_uint, _int]
+
+
+class _Vector(ctypes.Structure):
+    """struct iovec."""
+
+    _fields_ = (("base", ctypes.c_size_t), ("length", ctypes.c_size_t))
+
+
+class _FilterProgram(ctypes.Structure):
+    """struct sock_fprog."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("filters", ctypes.c_char_p))
+
+
+for _name in ("process_vm_readv", "process_vm_writev"):
+    _transfer = getattr(_libc, _name)
+    _transfer.argtypes = [_int, _pointer, _ulong, _pointer, _ulong, _ulong]
+    _transfer.restype = ctypes.c_ssize_t
 
 
 def syscall(name: str, number: int, *arguments: int | bytes | None, path: AnyPath = None) -> int:
@@ -122,6 +164,54 @@ def open_socket(family: int, kind: int) -> int:
     The socket module costs more to import (17 ms) than a whole container costs to start.
     """
     return _checked(_libc.socket(family, kind, 0), "socket")
+
+
+def chown_at(fd: int, path: bytes, *, uid: int, gid: int, flags: int) -> None:
+    """Change the owner by fchownat(2), with flags that ``os.chown`` does not offer."""
+    _checked(_libc.fchownat(fd, path, uid, gid, flags), "fchownat", path)
+
+
+def statx(fd: int, path: bytes, *, flags: int, mask: int) -> bytes:
+    """Return the struct statx of a file (statx(2))."""
+    number = _STATX_NUMBERS.get(os.uname().machine, -1)
+    found = ctypes.create_string_buffer(_STATX_BYTES)
+    syscall("statx", number, fd, path, flags, mask, ctypes.addressof(found), path=path)
+    return found.raw
+
+
+def install_filter(program: bytes, flags: int) -> int:
+    """Filter this process's system calls from now on (seccomp(2)); needs CAP_SYS_ADMIN.
+
+    ``program`` is an array of struct sock_filter. Returns 0, or the listener's descriptor, which is
+    close-on-exec.
+    """
+    number = _SECCOMP_NUMBERS.get(os.uname().machine, -1)
+    described = _FilterProgram(len(program) // _FILTER_BYTES, program)
+    address = ctypes.addressof(described)
+    return syscall("seccomp", number, _SECCOMP_SET_MODE_FILTER, flags, address)
+
+
+def read_process(pid: int, address: int, size_bytes: int) -> bytes:
+    """Return what is at ``address`` in a process; less where the rest is not readable."""
+    content = ctypes.create_string_buffer(size_bytes)
+    count = _transfer_memory("process_vm_readv", pid, address, content)
+    return content.raw[:count]
+
+
+def write_process(pid: int, address: int, content: bytes) -> int:
+    """Write to ``address`` in a process and return how much of it was writable."""
+    buffer = ctypes.create_string_buffer(content, len(content))
+    return _transfer_memory("process_vm_writev", pid, address, buffer)
+
+
+def _transfer_memory(
+    name: str, pid: int, address: int, buffer: "ctypes.Array[ctypes.c_char]"
+) -> int:
+    ours = _Vector(ctypes.addressof(buffer), len(buffer))
+    theirs = _Vector(address, len(buffer))
+    transfer = getattr(_libc, name)
+    result = transfer(pid, ctypes.byref(ours), 1, ctypes.byref(theirs), 1, 0)
+    return _checked(result, name)
 
 
 def close_descriptors_from(first: int) -> None:

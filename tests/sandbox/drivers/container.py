@@ -4,17 +4,23 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from errno import EXDEV
 from pathlib import Path
-from signal import SIGINT, SIGTERM, signal
+from signal import SIGINT, SIGKILL, SIGTERM, signal
 
 from rootrun.errors import Interrupted, RootrunError
+from rootrun.fakeroot.calls import name_of
+from rootrun.fakeroot.filters import filter_program
+from rootrun.fakeroot.level import Level
 from rootrun.sandbox.child import run_in_child
 from rootrun.sandbox.container import run_container
 from rootrun.sandbox.idmap import IdMap
 from rootrun.sandbox.idmap_choice import choose_id_map
+from rootrun.sandbox.notify import Listener, Notification
 from rootrun.sandbox.overlay import mount_overlay, unmount
+from rootrun.sandbox.process_memory import read_path
 from rootrun.sandbox.spec import BindMount, CommandStep, ContainerSpec, ScriptStep, Step
 from rootrun.sandbox.userns import enter_namespaces
 
@@ -37,6 +43,47 @@ class Wanted:
     timeout_s: float | None = None
     has_stdin: bool = True  # False: the driver closes its own before it does anything
     failing_task: str | None = None  # the error of a task that runs alongside
+    emulator: str | None = None  # the behaviour of an Answering
+
+
+class Answering:
+    """Answers each call in the one way that ``behaviour`` names, and tells of it on stderr."""
+
+    def __init__(self, behaviour: str) -> None:
+        self._behaviour = behaviour
+        self.wants_listener = behaviour != "fast"
+        self.program = filter_program(Level.RECORD if self.wants_listener else Level.FAST)
+        self.fallback_program = filter_program(Level.FAST)
+
+    def serve(self, listener: Listener) -> None:
+        """Take one call."""
+        call = listener.receive()
+        if call is not None:
+            with suppress(ProcessLookupError):  # it was killed meanwhile
+                self._take(listener, call)
+
+    def _take(self, listener: Listener, call: Notification) -> None:
+        name = name_of(call.arch, call.number) or ""
+        target, *values = call.arguments[1:] if name.endswith("at") else call.arguments
+        path = "" if name == "fchown" else os.fsdecode(read_path(call.pid, target))
+        os.write(2, f"asked {name} {path} {tuple(values[:2])}\n".encode())
+        match self._behaviour:
+            case "agree":
+                listener.answer(call)
+            case "refuse":
+                listener.answer(call, error=EXDEV)
+            case "let through":
+                listener.let_through(call)
+            case "kill":
+                os.write(2, f"alive {listener.is_alive(call)}\n".encode())
+                os.kill(call.pid, SIGKILL)
+                while listener.is_alive(call):
+                    pass
+                listener.answer(call)
+            case "break":
+                raise ValueError("broken")
+            case "forget":
+                pass
 
 
 @contextmanager
@@ -75,6 +122,7 @@ def spec_of(wanted: Wanted, id_map: IdMap, root: Path) -> ContainerSpec:
         binds=tuple(BindMount(Path(b[0]), b[1], len(b) > 2) for b in wanted.binds),
         tmpfs=tuple(wanted.tmpfs),
         timeout_s=wanted.timeout_s,
+        emulator=None if wanted.emulator is None else Answering(wanted.emulator),
     )
 
 
@@ -113,10 +161,12 @@ def main() -> None:
     wanted = Wanted(**json.load(sys.stdin))
     if not wanted.has_stdin:
         os.close(0)
+    before = os.listdir("/proc/self/fd")
     for number in (SIGINT, SIGTERM):
         signal(number, interrupt)
     answer = run(wanted)
     answer["children"] = has_children()
+    answer["leaked"] = len(os.listdir("/proc/self/fd")) - len(before)
     sys.stdout.write(json.dumps(answer))
 
 

@@ -1,0 +1,1 @@
+"""The emulation of a root who may own files to others, where a single uid is mapped."""

@@ -1,0 +1,100 @@
+"""Classic BPF as seccomp runs it: instructions with labels, assembled into struct sock_filter.
+
+Jumps only go forward, and a conditional one at most 255 instructions (bpf(4)).
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+RETURN_ALLOW = 0x7FFF0000
+RETURN_NOTIFY = 0x7FC00000
+RETURN_SUCCESS = 0x00050000  # SECCOMP_RET_ERRNO with errno 0
+
+OFFSET_NUMBER = 0
+OFFSET_ARCH = 4
+
+_LOAD, _EQUAL, _AND, _RETURN = 0x20, 0x15, 0x54, 0x06
+_ARGUMENTS = 16
+_ARGUMENT_BYTES = 8
+_LONGEST_JUMP = 255
+_INSTRUCTION = struct.Struct("=HBBI")  # struct sock_filter: code, jt, jf, k
+
+
+class Instruction(NamedTuple):
+    """One instruction. A jump without a label is to the next instruction."""
+
+    code: int
+    operand: int
+    if_true: str = ""
+    if_false: str = ""
+
+
+Item = Instruction | str
+"""An instruction, or the label of the one that follows."""
+
+
+def load(offset: int) -> Instruction:
+    """Load 32 bits of struct seccomp_data."""
+    return Instruction(_LOAD, offset)
+
+
+def load_argument(index: int) -> Instruction:
+    """Load the lower half of an argument, all there is of an int on a little-endian machine."""
+    return load(_ARGUMENTS + index * _ARGUMENT_BYTES)
+
+
+def mask(bits: int) -> Instruction:
+    """Keep only ``bits`` of what is loaded."""
+    return Instruction(_AND, bits)
+
+
+def jump_if_equal(value: int, if_true: str, if_false: str = "") -> Instruction:
+    """Compare what is loaded."""
+    return Instruction(_EQUAL, value, if_true, if_false)
+
+
+def answer(action: int) -> Instruction:
+    """End with one of ``RETURN_*``."""
+    return Instruction(_RETURN, action)
+
+
+def assemble(items: list[Item]) -> bytes:
+    """Return the program; ``ValueError`` for a label that is not further on, or too far."""
+    labels, instructions = _placed(items)
+    return b"".join(
+        _INSTRUCTION.pack(
+            instruction.code,
+            _distance(instruction.if_true, index, labels),
+            _distance(instruction.if_false, index, labels),
+            instruction.operand,
+        )
+        for index, instruction in enumerate(instructions)
+    )
+
+
+def disassemble(program: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Yield code, both distances and operand of each instruction."""
+    yield from _INSTRUCTION.iter_unpack(program)
+
+
+def _placed(items: list[Item]) -> tuple[dict[str, int], list[Instruction]]:
+    labels: dict[str, int] = {}
+    instructions: list[Instruction] = []
+    for item in items:
+        if isinstance(item, Instruction):
+            instructions.append(item)
+        elif item in labels:
+            raise ValueError(f"label {item}: is there twice")
+        else:
+            labels[item] = len(instructions)
+    return labels, instructions
+
+
+def _distance(label: str, index: int, labels: dict[str, int]) -> int:
+    if not label:
+        return 0
+    distance = labels.get(label, -1) - index - 1
+    if not 0 <= distance <= _LONGEST_JUMP:
+        raise ValueError(f"label {label}: cannot be reached from instruction {index}")
+    return distance

@@ -1,0 +1,85 @@
+"""The supervisor's side of a seccomp filter: calls come in, answers go out (seccomp_unotify(2))."""
+
+import errno
+import fcntl
+import os
+import select
+import struct
+from typing import NamedTuple
+
+_RECV = 0xC0502100
+_SEND = 0xC0182101
+# The number of before Linux 5.9, with a wrong direction in it: every kernel takes it.
+_ID_VALID = 0x80082102
+
+_NOTIFICATION = struct.Struct("=QIIiIQ6Q")  # id, pid, flags, number, arch, ip, arguments
+_RESPONSE = struct.Struct("=QqiI")  # id, value, error, flags
+_ID = struct.Struct("=Q")
+_FLAG_CONTINUE = 1
+
+
+class Notification(NamedTuple):
+    """A system call that waits for its answer."""
+
+    id: int
+    pid: int  # of the calling thread, as this process sees it
+    arch: int  # AUDIT_ARCH_*
+    number: int  # of the call, on that architecture
+    arguments: tuple[int, ...]  # all six, unsigned, 64 bits each
+
+
+class Listener:
+    """A listener's descriptor, which it owns. Each notification is to be answered once."""
+
+    __slots__ = ("_poller", "fd")
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self._poller = select.poll()
+        self._poller.register(fd, select.POLLIN)
+
+    def receive(self) -> Notification | None:
+        """Return the next call; None if there is none, or its caller was killed. Never blocks."""
+        if not self._is_readable():
+            return None
+        buffer = bytearray(_NOTIFICATION.size)  # EINVAL if it is not zeroed
+        try:
+            fcntl.ioctl(self.fd, _RECV, buffer)
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise
+            return None
+        call, pid, _, number, arch, _, *arguments = _NOTIFICATION.unpack(buffer)
+        return Notification(call, pid, arch, number, tuple(arguments))
+
+    def answer(self, notification: Notification, *, value: int = 0, error: int = 0) -> None:
+        """Have the call return ``value``, or fail with the errno ``error``."""
+        self._send(_RESPONSE.pack(notification.id, value, -error, 0))
+
+    def let_through(self, notification: Notification) -> None:
+        """Have the kernel make the call after all, with arguments that may be others by now."""
+        self._send(_RESPONSE.pack(notification.id, 0, 0, _FLAG_CONTINUE))
+
+    def is_alive(self, notification: Notification) -> bool:
+        """Say whether the caller still waits: then what was opened of its pid was its own."""
+        try:
+            fcntl.ioctl(self.fd, _ID_VALID, _ID.pack(notification.id))
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close it: calls that wait, and later ones, fail with ENOSYS."""
+        os.close(self.fd)
+
+    def _is_readable(self) -> bool:
+        return any(events & select.POLLIN for _, events in self._poller.poll(0))
+
+    def _send(self, response: bytes) -> None:
+        try:
+            fcntl.ioctl(self.fd, _SEND, response)
+        except OSError as error:
+            if error.errno != errno.ENOENT:  # the caller was killed
+                raise
