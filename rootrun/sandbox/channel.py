@@ -55,10 +55,13 @@ class OuterChannel(NamedTuple):
             os.close(fd)
 
 
-def open_channel() -> tuple[OuterChannel, InnerChannel]:
-    """Make all three; each side closes the ends of the other."""
+def open_channel(*, hands_over: bool) -> tuple[OuterChannel, InnerChannel]:
+    """Make all three; each side closes the ends of the other.
+
+    Without ``hands_over`` nothing can be handed over, and a pipe that nobody uses stands there.
+    """
     status_reader, status_writer = os.pipe()
     go_reader, go_writer = os.pipe()
-    receiver, sender = open_handover()
+    receiver, sender = open_handover() if hands_over else os.pipe()
     outer = OuterChannel(status_reader, go_writer, receiver)
     return outer, InnerChannel(status_writer, go_reader, sender)

@@ -1,6 +1,9 @@
-"""Handing a step's listener to the main process, which answers there in the kernel's place."""
+"""Handing a step's listener to the main process, which answers there in the kernel's place.
 
-import _socket  # socket.py on top of it costs more to import than a container to start
+``_socket`` is imported by ``open_handover`` first, before the root switch: most containers do
+without, and socket.py on top of it costs more to import than a container to start.
+"""
+
 import array
 import errno
 import os
@@ -28,6 +31,8 @@ _DESCRIPTOR_BYTES = array.array("i").itemsize
 
 def open_handover() -> tuple[int, int]:
     """Return both ends of what listeners are handed over by: one to receive, one to send."""
+    import _socket
+
     receiver, sender = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     return receiver.detach(), sender.detach()
 
@@ -80,6 +85,8 @@ def _install(program: bytes, attempts: tuple[int, ...]) -> int:
 
 
 def _hand_over(listener: int, handover: int) -> None:
+    import _socket  # loaded since ``open_handover``
+
     # From here on nothing may be called that the filter asks about: nobody is there to answer.
     sender = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, handover)
     rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [listener]))
@@ -99,6 +106,8 @@ class Supervision:
     __slots__ = ("_emulator", "_listeners", "_receiver")
 
     def __init__(self, emulator: Emulator, receiver: int) -> None:
+        import _socket
+
         self._emulator = emulator
         self._receiver = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, receiver)
         self._listeners: dict[int, Listener] = {}
@@ -127,6 +136,8 @@ class Supervision:
         self._receiver.close()
 
     def _take_listener(self, poller: "select.poll") -> None:
+        import _socket
+
         size = _socket.CMSG_SPACE(_DESCRIPTOR_BYTES)
         content, rights, _, _ = self._receiver.recvmsg(1, size, _socket.MSG_CMSG_CLOEXEC)
         if not content:

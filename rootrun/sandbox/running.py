@@ -61,7 +61,7 @@ class RunningContainer:
     def start(self, spec: ContainerSpec, plan: MountPlan) -> None:
         """Fork the monitor. Call it with signals blocked, and ``destroy`` in any case."""
         self._id_map = spec.id_map
-        self._channel, inner = open_channel()
+        self._channel, inner = open_channel(hands_over=spec.emulator is not None)
         self._reader = MessageReader(self._channel.status)
         if spec.emulator is not None:
             self._supervision = Supervision(spec.emulator, os.dup(self._channel.handover))

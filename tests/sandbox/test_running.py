@@ -20,7 +20,7 @@ def _hear(kinds: list[str]) -> None:
     from rootrun.sandbox.wire import MessageReader, send
 
     container = RunningContainer()
-    container._channel, inner = open_channel()
+    container._channel, inner = open_channel(hands_over=False)
     container._reader = MessageReader(container._channel.status)
     container._monitor = fork_child(signal.pause)  # they only have to exist
     init = fork_child(signal.pause)
