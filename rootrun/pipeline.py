@@ -80,7 +80,7 @@ def run(request: Request, *, progress: Progress) -> RunResult:
             request, base.stack, steps=steps, config=config, id_map=id_map, root=rootfs.root
         )
         emulated = cleanup.enter_context(
-            emulation(request.sandbox.emulate, id_map=id_map, rootfs=rootfs, stack=base.stack)
+            emulation(request, id_map=id_map, rootfs=rootfs, stack=base.stack)
         )
         spec = replace(spec, emulator=emulated.emulator)
         is_verified = base.verification.is_verified

@@ -12,6 +12,7 @@ from rootrun.fakeroot.level import Level
 from rootrun.layer.compare import Ownership, Remembered
 from rootrun.layer.entry import DEVICE_TYPES, EntryPath
 from rootrun.layer.stack import LayerStack
+from rootrun.request import Request
 from rootrun.rootfs.backend import Rootfs
 from rootrun.sandbox.idmap import IdMap, IdMapKind
 from rootrun.sandbox.spec import Emulator
@@ -28,26 +29,33 @@ class Emulation(NamedTuple):
     ownership: Ownership | None
 
 
-def level_of(word: str, id_map: IdMap) -> Level:
-    """Return the level that ``word`` of the command line means with ``id_map``."""
+def level_of(request: Request, id_map: IdMap) -> Level:
+    """Return the level that ``request`` asks for, or the one that its id map needs.
+
+    Owners that are written have to be those that the script's tools saw, too:
+    ``cp -a`` and shadow-utils give files the owner that stat(2) told.
+    """
+    word = request.sandbox.emulate
     if word != AUTO:
         return Level(word)
     if id_map.kind is not IdMapKind.SINGLE:
         return Level.OFF
     from rootrun.fakeroot.filters import is_known_machine
 
-    return Level.RECORD if is_known_machine() else Level.OFF
+    if not is_known_machine():
+        return Level.OFF
+    return Level.FULL if request.policy.owner_counts else Level.RECORD
 
 
 @contextmanager
 def emulation(
-    word: str, *, id_map: IdMap, rootfs: Rootfs, stack: LayerStack
+    request: Request, *, id_map: IdMap, rootfs: Rootfs, stack: LayerStack
 ) -> Iterator[Emulation]:
-    """Prepare what ``word`` of the command line means, for a run in ``rootfs``, that of ``stack``.
+    """Prepare what ``request`` asks for, for a run in ``rootfs``, that of ``stack``.
 
     Raises RootrunError for a machine whose calls are not known.
     """
-    level = level_of(word, id_map)
+    level = level_of(request, id_map)
     if level is Level.OFF:
         yield Emulation(None, None)
         return

@@ -94,9 +94,17 @@ def test_full_shows_the_owners_of_real_ids(
     assert_same_as_subids(f"{SEEING[case]}\n", "full", lone=lone_workplace, many=workplace)
 
 
-def test_record_is_what_a_lone_id_gets(lone_workplace: Workplace) -> None:
-    output = lone_workplace.build("touch /n; chown 5:6 /n\n", *KEEP)
-    assert (top_layer(output)["n"].uid, top_layer(output)["n"].gid) == (5, 6)
+def test_a_lone_id_gets_full_where_owners_are_kept(
+    lone_workplace: Workplace, workplace: Workplace
+) -> None:
+    script = f"{SEEING['cp -a']}\n"
+    assert_same_as_subids(script, "auto", lone=lone_workplace, many=workplace)
+
+
+def test_a_lone_id_gets_record_where_they_are_not(lone_workplace: Workplace) -> None:
+    output = lone_workplace.build("touch /n; chown 5:6 /n; stat -c %u /n > /said\n")
+    assert content_of(output, "said") == b"0\n"
+    assert (top_layer(output)["n"].uid, top_layer(output)["n"].gid) == (0, 0)
 
 
 def test_owners_do_not_matter_without_owner_keep(
