@@ -55,10 +55,6 @@ class OwnershipMemory:
         """Return what is known of a file, None for nothing."""
         return self._known.get(key)
 
-    def may_know(self, inode: int) -> bool:
-        """Say whether asking for the birth time of a file of this number is worth it."""
-        return inode in self._inodes
-
     def of_upper(self, directory_fd: int, name: str, status: os.stat_result) -> Remembered | None:
         """Return what is known of ``name`` in a directory of the upper (``Ownership``)."""
         if status.st_ino not in self._inodes:

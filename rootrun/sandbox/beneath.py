@@ -73,14 +73,6 @@ def open_in_root(root_fd: int, path: bytes, *, follow: bool) -> int:
     raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), os.fsdecode(path))
 
 
-def chown_to_self(fd: int) -> None:
-    """Give what ``fd`` (O_PATH too, a symlink too) is open on to ids 0:0, as chown(2) does.
-
-    That has overlayfs copy the file up, and clears its set-id bits and capabilities.
-    """
-    syscalls.chown_at(fd, b"", uid=0, gid=0, flags=_AT_EMPTY_PATH)
-
-
 def birth_time_ns(fd: int, name: bytes = b"") -> int:
     """Return when the file was made, in ns since the epoch, as coarse as the kernel's clock.
 

@@ -97,7 +97,6 @@ _libc.umount2.argtypes = [_pointer, _int]
 _libc.pivot_root.argtypes = [_pointer, _pointer]
 _libc.sethostname.argtypes = [_pointer, ctypes.c_size_t]
 _libc.socket.argtypes = [_int, _int, _int]
-_libc.fchownat.argtypes = [_int, _pointer, ctypes.c_uint, ctypes.c_uint, _int]
 
 
 class _Vector(ctypes.Structure):
@@ -164,11 +163,6 @@ def open_socket(family: int, kind: int) -> int:
     The socket module costs more to import (17 ms) than a whole container costs to start.
     """
     return _checked(_libc.socket(family, kind, 0), "socket")
-
-
-def chown_at(fd: int, path: bytes, *, uid: int, gid: int, flags: int) -> None:
-    """Change the owner by fchownat(2), with flags that ``os.chown`` does not offer."""
-    _checked(_libc.fchownat(fd, path, uid, gid, flags), "fchownat", path)
 
 
 def statx(fd: int, path: bytes, *, flags: int, mask: int) -> bytes:

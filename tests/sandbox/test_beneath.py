@@ -2,7 +2,6 @@
 
 import errno
 import os
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rootrun.sandbox.beneath import birth_time_ns, chown_to_self, open_in_root
+from rootrun.sandbox.beneath import birth_time_ns, open_in_root
 
 
 @contextmanager
@@ -78,30 +77,6 @@ def test_symlink_at_the_end_is_opened_itself_if_not_followed(root: Path) -> None
 def test_magic_link_is_refused() -> None:
     with pytest.raises(OSError, match="Too many levels"):
         _open(Path("/"), b"/proc/self/exe")
-
-
-@pytest.mark.root
-def test_owner_becomes_root_and_set_id_bits_go(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.touch()
-    os.chown(path, 5, 6)
-    path.chmod(0o6755)
-    with _opened(path) as fd:
-        chown_to_self(fd)
-    changed = path.stat()
-    assert (changed.st_uid, changed.st_gid, stat.S_IMODE(changed.st_mode)) == (0, 0, 0o755)
-
-
-@pytest.mark.root
-def test_owner_of_a_symlink_is_its_own(tmp_path: Path) -> None:
-    target, link = tmp_path / "target", tmp_path / "link"
-    target.touch()
-    link.symlink_to("target")
-    for path in (target, link):
-        os.chown(path, 5, 6, follow_symlinks=False)
-    with _opened(link) as fd:
-        chown_to_self(fd)
-    assert (target.stat().st_uid, link.lstat().st_uid) == (5, 0)
 
 
 def test_birth_time_is_of_the_file_and_stays(tmp_path: Path) -> None:
