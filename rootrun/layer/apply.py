@@ -17,6 +17,7 @@ from rootrun.layer.directories import finish_directories
 from rootrun.layer.entry import ROOT, Entry, EntryPath, EntryType
 from rootrun.layer.hardlinks import HardLinks
 from rootrun.layer.ledger import Ledger
+from rootrun.layer.marks import MarkedDirectories, replace_unmarked
 from rootrun.layer.nodes import Nodes
 from rootrun.layer.place import Ground, Place
 from rootrun.layer.record import IdRanges, LayerRecord
@@ -31,11 +32,13 @@ def apply_layer(
     tree_fd: int,
     ids: IdRanges,
     redirects: Mapping[EntryPath, EntryPath],
+    marked_directories: MarkedDirectories | None = None,
 ) -> LayerRecord:
     """Unpack one uncompressed layer into the empty directory ``tree_fd``; return its record.
 
     Entries below a missing directory that is a key of ``redirects`` go below the
-    key's value instead. Owners outside of ``ids`` are only recorded. Raises
+    key's value instead. Owners outside of ``ids`` are only recorded.
+    ``marked_directories`` is for a place where setxattr(2) is refused. Raises
     LayerError for what cannot be unpacked, UnsafeEntryError for what would leave
     the tree; the tree is of no use then. Bytes behind the end of the tar may be
     left in ``stream``.
@@ -45,7 +48,13 @@ def apply_layer(
     try:
         with (
             _no_umask(),
-            Ground(tree_fd, redirects=redirects, ledger=ledger, owners=owners) as ground,
+            Ground(
+                tree_fd,
+                redirects=redirects,
+                ledger=ledger,
+                owners=owners,
+                marks_can_wait=marked_directories is not None,
+            ) as ground,
         ):
             ground.prepare_root(tree_fd)
             reader = TarReader(stream)
@@ -53,6 +62,8 @@ def apply_layer(
             for entry in reader:
                 at = entry.path
                 unpacker.place(entry)
+            if marked_directories is not None:
+                replace_unmarked(tree_fd, ledger, marked_directories)
             finish_directories(tree_fd, ledger)
     except OSError as error:
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)

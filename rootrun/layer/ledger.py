@@ -38,6 +38,7 @@ class Ledger:
         self.entries: dict[EntryPath, Recorded] = {}
         self.implicit: set[EntryPath] = set()
         self.opaque: set[EntryPath] = set()
+        self.unmarked: set[EntryPath] = set()  # directories that setxattr(2) could not mark
         self.foreign_links: dict[EntryPath, EntryPath] = {}
         self.set_ids: set[EntryPath] = set()
         self.directories: dict[EntryPath, DirectoryState] = {}

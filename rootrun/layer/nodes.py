@@ -7,8 +7,9 @@ from zlib import crc32
 
 from rootrun.layer.attributes import Owners, clear_xattrs, kept_of, set_xattrs
 from rootrun.layer.crc import crc32_zeros
-from rootrun.layer.entry import ROOT, SET_ID_BITS, Entry, EntryPath
+from rootrun.layer.entry import ROOT, SET_ID_BITS, Entry, EntryPath, parent
 from rootrun.layer.ledger import Ledger, visit
+from rootrun.layer.marks import ORIGIN_XATTR
 from rootrun.layer.place import OPEN_DIRECTORY, UNFINISHED_MODE, Ground, Place
 from rootrun.layer.record import Recorded
 from rootrun.layer.tree import Directory
@@ -16,7 +17,6 @@ from rootrun.layer.tree import Directory
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _WRITABLE_MODE = 0o600  # setxattr(2) of user.* wants write permission, which the file may lack
 _WHITEOUT = stat.S_IFCHR  # of device 0:0 and without permissions, as overlayfs makes its own
-_ORIGIN_XATTR = "user.overlay.origin"
 _NO_XATTRS: Mapping[str, bytes] = {}
 
 
@@ -109,19 +109,26 @@ class Nodes:
 
     def placeholder(self, place: Place) -> None:
         """Make a whiteout in place of an entry that the disk cannot hold."""
-        place, _ = self._ground.fresh(place, _make_whiteout)
+        place, _ = self._ground.fresh(place, self._make_whiteout)
         self._ledger.add_other(place.path, st_mode=_WHITEOUT)
 
     def whiteout(self, place: Place) -> None:
         """Hide what the layers below have; what this layer has there stays (layer.md)."""
         try:
-            _make_whiteout(place)
+            self._make_whiteout(place)
         except FileExistsError:
             visited = visit(place.path, place.directory_fd, place.name)
             if visited is not None and stat.S_ISDIR(visited.status.st_mode):
                 self._ground.mark_opaque(self._ground.directory_of(place.path))
             return
         self._ledger.add_other(place.path, st_mode=_WHITEOUT)
+
+    def _make_whiteout(self, place: Place) -> None:
+        os.mknod(place.name, _WHITEOUT, 0, dir_fd=place.directory_fd)
+        # Else readdir(3) shows the name where only one layer has the directory
+        # (fs/overlayfs/inode.c, "non-merge dir that may have whiteouts").
+        if not set_xattrs(place.directory_fd, {ORIGIN_XATTR: b""}):
+            self._ledger.unmarked.add(parent(place.path))
 
     def _finish(self, place: Place, entry: Entry, *, disk_mode: int, mode: int) -> None:
         xattrs = _without_user(entry)
@@ -135,13 +142,6 @@ class Nodes:
     ) -> None:
         recorded = Recorded(entry.type, mode, entry.uid, entry.gid, entry.rdev, xattrs)
         self._ledger.record(path, recorded)
-
-
-def _make_whiteout(place: Place) -> None:
-    os.mknod(place.name, _WHITEOUT, 0, dir_fd=place.directory_fd)
-    # Else readdir(3) shows the name where only one layer has the directory (fs/overlayfs/inode.c,
-    # "non-merge dir that may have whiteouts").
-    set_xattrs(place.directory_fd, {_ORIGIN_XATTR: b""})
 
 
 def _without_user(entry: Entry) -> Mapping[str, bytes]:

@@ -10,6 +10,7 @@ from rootrun.errors import LayerError
 from rootrun.layer.attributes import Owners, clear_inheritance
 from rootrun.layer.entry import ROOT, Entry, EntryPath, EntryType, join, parent
 from rootrun.layer.ledger import IMPLIED_MODE, Ledger, visit
+from rootrun.layer.marks import mark_opaque
 from rootrun.layer.metadata import is_whiteout
 from rootrun.layer.names import check_length
 from rootrun.layer.record import Recorded
@@ -18,7 +19,6 @@ from rootrun.layer.tree import Directory, Tree
 from rootrun.layer.walk import Visited, walk_tree
 
 OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-OPAQUE_XATTR = "user.overlay.opaque"
 UNFINISHED_MODE = 0o700
 """The mode of a directory until all is in it."""
 
@@ -38,7 +38,8 @@ class Place(NamedTuple):
 class Ground:
     """The tree that a layer is unpacked into, together with the layer's ledger.
 
-    A context manager; ``tree_fd`` stays the caller's.
+    A context manager; ``tree_fd`` stays the caller's. ``marks_can_wait``: a directory that cannot
+    be marked opaque now is noted in the ledger.
     """
 
     def __init__(
@@ -48,10 +49,12 @@ class Ground:
         redirects: Mapping[EntryPath, EntryPath],
         ledger: Ledger,
         owners: Owners,
+        marks_can_wait: bool = False,
     ) -> None:
         self._tree = Tree(tree_fd, redirects=redirects, make=self._imply)
         self._ledger = ledger
         self._owners = owners
+        self._marks_can_wait = marks_can_wait
 
     def __enter__(self) -> "Ground":
         return self
@@ -123,16 +126,8 @@ class Ground:
 
     def mark_opaque(self, directory: Directory) -> None:
         """Make a directory hide what lower layers have in it (overlayfs.rst, Whiteouts)."""
-        if directory.path in self._ledger.opaque:
-            return
-        try:
-            os.setxattr(directory.fd, OPAQUE_XATTR, b"y")
-        except OSError as error:
-            raise LayerError(
-                f"mark directory opaque: {directory.path!r}: {error.strerror}",
-                hint="unpacked layers need a file system with user extended attributes",
-            ) from error
-        self._ledger.opaque.add(directory.path)
+        if directory.path not in self._ledger.opaque:
+            mark_opaque(directory.fd, directory.path, self._ledger, can_wait=self._marks_can_wait)
 
     def _forget_below(self, place: Place) -> None:
         fd = os.open(place.name, OPEN_DIRECTORY, dir_fd=place.directory_fd)

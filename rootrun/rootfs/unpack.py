@@ -59,9 +59,16 @@ class Unpacker:
         ):
             # Only a cold cache needs it, and it brings a tenth of what a start imports.
             from rootrun.layer.apply import apply_layer
+            from rootrun.rootfs.marked import marked_directories
 
             try:
-                record = apply_layer(stream, tree_fd=tree_fd, ids=self._ids, redirects=redirects)
+                record = apply_layer(
+                    stream,
+                    tree_fd=tree_fd,
+                    ids=self._ids,
+                    redirects=redirects,
+                    marked_directories=marked_directories,
+                )
             except LayerError as error:
                 # A damaged blob is told as such, not by what the damage looks like.
                 stream.verify()
