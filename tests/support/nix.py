@@ -1,0 +1,98 @@
+"""rootrun as the builder of a derivation, in the sandbox that Nix itself makes.
+
+Nix builds into a store of its own below the workplace, without network and without
+a daemon. What the builder runs is the host's: its /usr and the session's installation.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.program import installation, run_as
+from tests.support.require import require_program
+from tests.support.workplace import Workplace
+
+_CONFIGURATION = """\
+experimental-features = nix-command
+build-users-group =
+sandbox = true
+sandbox-fallback = false
+substituters =
+"""
+
+_EXPRESSION = """\
+derivation {{
+  name = "out.tar";
+  system = builtins.currentSystem;
+  builder = "/bin/sh";
+  args = [ "-euc" (builtins.readFile ./build.sh) ];
+  PATH = "{path}";
+  base = builtins.path {{ path = {base}; name = "base.tar"; }};
+  script = builtins.path {{ path = ./setup.sh; name = "setup.sh"; }};
+}}
+"""
+
+# The script of a path in the store has its hash in its name, and the name is in the history.
+_RUN = "cp $script setup.sh; rootrun --from $base --script setup.sh -o $out {options}; rm setup.sh"
+
+_LEFT = "echo left: $(ls -A . /tmp | grep -v '^rrtest')"
+"""Shows what a build leaves in its directory and in /tmp, where the installation is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NixBuild:
+    """A build that worked. ``log`` is what it wrote, ``output`` the image on this host."""
+
+    log: str
+    output: Path
+
+
+def nix_rootrun(
+    place: Workplace, script: str, *, base: Path, options: Sequence[str] = ()
+) -> NixBuild:
+    """Run ``script`` on ``base`` in a sandboxed build of ``place``'s account; it must work."""
+    done = try_nix(place, script, base=base, command=_RUN.format(options=" ".join(options)))
+    log = done.stderr.decode()
+    assert done.returncode == 0, log
+    return NixBuild(log=log, output=_on_host(place, done.stdout.decode().strip()))
+
+
+def try_nix(
+    place: Workplace, script: str, *, base: Path, command: str, options: Sequence[str] = ()
+) -> subprocess.CompletedProcess[bytes]:
+    """Build a derivation whose builder is the shell ``command``, whatever comes of it.
+
+    Its environment has rootrun on the PATH, and ``base``, ``script`` and ``out`` as paths
+    of the store. ``options`` are those of nix-build.
+    """
+    for name, content in (
+        ("nix.conf", _CONFIGURATION),
+        ("setup.sh", script),
+        ("build.sh", command),
+        ("default.nix", _EXPRESSION.format(path=f"{installation()}/bin:/usr/bin", base=base)),
+    ):
+        place.write(name, content)
+    argv: list[str | Path] = [require_program("nix-build"), "default.nix", "--no-out-link"]
+    argv += ["--store", _store(place), "--option", "sandbox-paths", _sandbox_paths(), *options]
+    environment = {"NIX_CONF_DIR": os.fspath(place.path), "HOME": os.fspath(place.path)}
+    return run_as(argv, account=place.account, env=environment, cwd=place.path)
+
+
+def _store(place: Workplace) -> Path:
+    return place.path / "nix-store"
+
+
+def _on_host(place: Workplace, path: str) -> Path:
+    """Return where a path of the store is, which the sandbox and Nix call /nix/store."""
+    return _store(place) / path.lstrip("/")
+
+
+def _sandbox_paths() -> str:
+    """Return what of the host the builder sees, with the interpreter of the installation."""
+    paths = ["/usr", "/bin=/usr/bin", "/lib=/usr/lib", "/lib64=/usr/lib64", installation()]
+    if not sys.base_prefix.startswith("/usr"):
+        paths.append(sys.base_prefix)
+    return " ".join(map(str, paths))
