@@ -1,25 +1,30 @@
 """Which emulation a run gets, and its memory.
 
-What it consists of is imported when it is needed: most runs have ids enough.
+What answers the calls is imported when the first one comes: most runs have ids enough.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from rootrun.fakeroot.level import Level
 from rootrun.layer.compare import Ownership, Remembered
-from rootrun.layer.entry import DEVICE_TYPES, EntryPath
+from rootrun.layer.entry import DEVICE_TYPES, SET_ID_BITS, EntryPath
 from rootrun.layer.stack import LayerStack
 from rootrun.request import Request
 from rootrun.rootfs.backend import Rootfs
-from rootrun.sandbox.idmap import IdMap, IdMapKind
+from rootrun.sandbox.idmap import IdMap, IdMapKind, first_missing
+from rootrun.sandbox.restriction import refuses_set_ids
 from rootrun.sandbox.spec import Emulator
+
+if TYPE_CHECKING:
+    from rootrun.fakeroot.handler import Handler
 
 log = logging.getLogger(__name__)
 
 AUTO = "auto"
+_COVERED = "dev/"  # by our own: what the image has there is not seen
 
 
 class Emulation(NamedTuple):
@@ -29,22 +34,43 @@ class Emulation(NamedTuple):
     ownership: Ownership | None
 
 
-def level_of(request: Request, id_map: IdMap) -> Level:
+class Gaps(NamedTuple):
+    """What the disk does not hold of the base."""
+
+    owners: frozenset[EntryPath]  # paths whose owners or device numbers it misstates
+    has_devices: bool
+
+
+def gaps_of(stack: LayerStack, id_map: IdMap) -> Gaps:
+    """Return what the disk does not hold of ``stack``, in trees made with ``id_map``."""
+    owners = set()
+    has_devices = False
+    for layer in stack.layers:
+        for path, recorded in layer.record.entries.items():
+            is_device = recorded.type in DEVICE_TYPES and not path.startswith(_COVERED)
+            has_devices |= is_device
+            if is_device or not (id_map.has_uid(recorded.uid) and id_map.has_gid(recorded.gid)):
+                owners.add(path)
+        owners.update(layer.record.foreign_links)
+    return Gaps(frozenset(owners), has_devices)
+
+
+def level_of(request: Request, id_map: IdMap, gaps: Gaps) -> Level:
     """Return the level that ``request`` asks for, or the one that its id map needs.
 
-    Owners that are written have to be those that the script's tools saw, too:
-    ``cp -a`` and shadow-utils give files the owner that stat(2) told.
+    With ids enough, files are only remembered of what the base has no such file yet: showing it to
+    the script would cost every stat(2) of it.
     """
     word = request.sandbox.emulate
     if word != AUTO:
         return Level(word)
-    if id_map.kind is not IdMapKind.SINGLE:
-        return Level.OFF
     from rootrun.fakeroot.filters import is_known_machine
 
     if not is_known_machine():
         return Level.OFF
-    return Level.FULL if request.policy.owner_counts else Level.RECORD
+    if id_map.kind is IdMapKind.SINGLE or gaps.owners:
+        return Level.FULL
+    return Level.RECORD
 
 
 @contextmanager
@@ -55,36 +81,54 @@ def emulation(
 
     Raises RootrunError for a machine whose calls are not known.
     """
-    level = level_of(request, id_map)
+    gaps = gaps_of(stack, id_map)
+    level = level_of(request, id_map, gaps)
     if level is Level.OFF:
         yield Emulation(None, None)
         return
-    from rootrun.fakeroot.owners import Owners
+    from rootrun.fakeroot.filters import FilterPlan
     from rootrun.fakeroot.ownership import OwnershipMemory
     from rootrun.fakeroot.supervisor import Supervisor
     from rootrun.fakeroot.upper import UpperTree
 
-    log.debug("root emulation: %s", level.value)
+    is_lone = id_map.kind is IdMapKind.SINGLE
+    is_restricted = is_lone and refuses_set_ids(rootfs.upper)
+    log.debug("root emulation: %s%s", level.value, ", with traps" if is_restricted else "")
+    plan = FilterPlan(
+        level=level,
+        is_lone=is_lone,
+        foreign_uid=first_missing(id_map.uids),
+        foreign_gid=first_missing(id_map.gids),
+        base_is_recorded=bool(gaps.owners),
+        is_restricted=is_restricted,
+    )
+    recorded = stack.recorded if is_restricted else gaps.owners
     tree = UpperTree(root=rootfs.root, upper=rootfs.upper)
     try:
-        memory = OwnershipMemory()
-        owners = Owners(
-            tree,
-            memory,
-            base_owner=lambda path: _base_owner(stack, path),
-            base_is_recorded=bool(stack.recorded),
-        )
-        is_lone = id_map.kind is IdMapKind.SINGLE
-        supervisor = Supervisor(level, tree=tree, memory=memory, owners=owners, is_lone=is_lone)
-        yield Emulation(supervisor, memory)
+        memory = OwnershipMemory(tree.living)
+
+        def answers() -> "Mapping[str, Handler]":
+            from rootrun.fakeroot.answers import answers_of
+            from rootrun.fakeroot.files import Files
+
+            def base(path: EntryPath) -> Remembered | None:
+                return _base_record(stack, path, is_restricted=is_restricted)
+
+            files: Files = Files(tree, memory, base=base, recorded=recorded)
+            return answers_of(files, plan)
+
+        yield Emulation(Supervisor(plan, answers), memory)
     finally:
         tree.close()
 
 
-def _base_owner(stack: LayerStack, path: EntryPath) -> Remembered | None:
-    if path not in stack.recorded:
-        return None
+def _base_record(stack: LayerStack, path: EntryPath, *, is_restricted: bool) -> Remembered | None:
     found = stack.find(path)
-    if found is None or found.entry.type in DEVICE_TYPES:
+    if found is None:
         return None
-    return Remembered(found.entry.uid, found.entry.gid)
+    entry = found.entry
+    device = entry.type if entry.type in DEVICE_TYPES else None
+    if not is_restricted:
+        return Remembered(entry.uid, entry.gid, device, entry.rdev)
+    set_ids, xattrs = entry.mode & SET_ID_BITS, entry.xattrs
+    return Remembered(entry.uid, entry.gid, device, entry.rdev, set_ids, xattrs)

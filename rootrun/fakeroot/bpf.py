@@ -1,6 +1,6 @@
 """Classic BPF as seccomp runs it: instructions with labels, assembled into struct sock_filter.
 
-Jumps only go forward, and a conditional one at most 255 instructions (bpf(4)).
+Jumps only go forward, and conditional ones at most 255 instructions (bpf(4)).
 """
 
 import struct
@@ -9,12 +9,15 @@ from typing import NamedTuple
 
 RETURN_ALLOW = 0x7FFF0000
 RETURN_NOTIFY = 0x7FC00000
-RETURN_SUCCESS = 0x00050000  # SECCOMP_RET_ERRNO with errno 0
+RETURN_TRAP = 0x00030000
+RETURN_ERRNO = 0x00050000  # with the errno in the lower half
+RETURN_SUCCESS = RETURN_ERRNO  # with errno 0
 
 OFFSET_NUMBER = 0
 OFFSET_ARCH = 4
 
-_LOAD, _EQUAL, _AND, _RETURN = 0x20, 0x15, 0x54, 0x06
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT = 0x20, 0x15, 0x35, 0x45
+_AND, _RETURN, _JUMP = 0x54, 0x06, 0x05
 _ARGUMENTS = 16
 _ARGUMENT_BYTES = 8
 _LONGEST_JUMP = 255
@@ -54,6 +57,21 @@ def jump_if_equal(value: int, if_true: str, if_false: str = "") -> Instruction:
     return Instruction(_EQUAL, value, if_true, if_false)
 
 
+def jump_if_at_least(value: int, if_true: str, if_false: str = "") -> Instruction:
+    """Compare what is loaded, as an unsigned number."""
+    return Instruction(_AT_LEAST, value, if_true, if_false)
+
+
+def jump_if_any(bits: int, if_true: str, if_false: str = "") -> Instruction:
+    """Look whether any of ``bits`` is set in what is loaded."""
+    return Instruction(_ANY_BIT, bits, if_true, if_false)
+
+
+def jump(label: str) -> Instruction:
+    """Go on at ``label``, however far it is."""
+    return Instruction(_JUMP, 0, label)
+
+
 def answer(action: int) -> Instruction:
     """End with one of ``RETURN_*``."""
     return Instruction(_RETURN, action)
@@ -63,13 +81,7 @@ def assemble(items: list[Item]) -> bytes:
     """Return the program; ``ValueError`` for a label that is not further on, or too far."""
     labels, instructions = _placed(items)
     return b"".join(
-        _INSTRUCTION.pack(
-            instruction.code,
-            _distance(instruction.if_true, index, labels),
-            _distance(instruction.if_false, index, labels),
-            instruction.operand,
-        )
-        for index, instruction in enumerate(instructions)
+        _packed(instruction, index, labels) for index, instruction in enumerate(instructions)
     )
 
 
@@ -91,10 +103,21 @@ def _placed(items: list[Item]) -> tuple[dict[str, int], list[Instruction]]:
     return labels, instructions
 
 
+def _packed(instruction: Instruction, index: int, labels: dict[str, int]) -> bytes:
+    code, operand, if_true, if_false = instruction
+    if code == _JUMP:
+        return _INSTRUCTION.pack(code, 0, 0, _distance(if_true, index, labels))
+    distances = [_distance(label, index, labels) for label in (if_true, if_false)]
+    for label, distance in zip((if_true, if_false), distances, strict=True):
+        if distance > _LONGEST_JUMP:
+            raise ValueError(f"label {label}: is too far from instruction {index}")
+    return _INSTRUCTION.pack(code, *distances, operand)
+
+
 def _distance(label: str, index: int, labels: dict[str, int]) -> int:
     if not label:
         return 0
     distance = labels.get(label, -1) - index - 1
-    if not 0 <= distance <= _LONGEST_JUMP:
-        raise ValueError(f"label {label}: cannot be reached from instruction {index}")
+    if distance < 0:
+        raise ValueError(f"label {label}: is not further on than instruction {index}")
     return distance

@@ -8,12 +8,17 @@ import errno
 import os
 import re
 import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+from rootrun.fakeroot import calls
 from rootrun.sandbox.beneath import open_in_root
-from rootrun.sandbox.notify import Listener, Notification
-from rootrun.sandbox.process_memory import read_path
+from rootrun.sandbox.notify import SystemCall
+from rootrun.sandbox.process_memory import read_memory, read_path, write_memory
 
 AT_FDCWD = -100
+AT_SYMLINK_NOFOLLOW = 0x100
+AT_EMPTY_PATH = 0x1000
 
 _OPEN_PATH = os.O_PATH | os.O_CLOEXEC
 _STANDARD = {b"/dev/stdin": "fd/0", b"/dev/stdout": "fd/1", b"/dev/stderr": "fd/2"}
@@ -28,23 +33,42 @@ def signed(argument: int) -> int:
     return ((argument & 0xFFFFFFFF) ^ 0x80000000) - 0x80000000
 
 
-class Caller:
-    """The thread behind a notification. All that is opened here is for the user of it to close.
+def no_such(code: int) -> OSError:
+    """Return the error of errno ``code``."""
+    return OSError(code, os.strerror(code))
 
-    The methods raise the ``OSError`` that the call itself would end with.
+
+class Caller:
+    """The thread behind a call. All that is opened here is for the user of it to close.
+
+    ``is_alive`` says whether the thread still waits; ``add`` gives it a descriptor and returns its
+    number there. The methods raise the ``OSError`` that the call itself would end with.
     """
 
-    def __init__(self, listener: Listener, notification: Notification) -> None:
-        self._listener = listener
-        self._notification = notification
-        self.pid = notification.pid
+    __slots__ = ("_add", "_is_alive", "arch", "arguments", "pid")
+
+    def __init__(
+        self, call: SystemCall, is_alive: Callable[[], bool], add: Callable[[int, bool], int]
+    ) -> None:
+        self._is_alive = is_alive
+        self._add = add
+        self.pid = call.pid
+        self.arch = call.arch
+        self.arguments = call.arguments
+
+    @property
+    def has_short_ids(self) -> bool:
+        """Whether the calls of ``calls.SHORT_IDS`` are those with ids of 16 bits here."""
+        return self.arch == calls.AUDIT_ARCH_I386
+
+    def check_alive(self) -> None:
+        """Raise ESRCH if it was killed: what was read of its pid may be another's."""
+        if not self._is_alive():
+            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
 
     def descriptor(self, number: int) -> int:
         """Return an O_PATH descriptor of what the caller has open as ``number``."""
-        try:
-            return self._open(f"fd/{number}")
-        except FileNotFoundError as error:
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF)) from error
+        return self._checked(self._descriptor(number))
 
     def writable(self, number: int) -> int:
         """As ``descriptor``, but one that is O_PATH is EBADF, as for fchown(2)."""
@@ -53,49 +77,108 @@ class Caller:
             flags = re.search(rb"^flags:\t([0-7]+)$", fdinfo.read(), re.MULTILINE)
         if flags is None or int(flags[1], 8) & os.O_PATH:
             os.close(fd)
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+            raise no_such(errno.EBADF)
         return fd
 
     def path_at(self, address: int) -> bytes:
         """Return the path at ``address``."""
         return read_path(self.pid, address)
 
+    def read(self, address: int, size_bytes: int) -> bytes:
+        """Return that much of its memory."""
+        return read_memory(self.pid, address, size_bytes)
+
+    def write(self, address: int, content: bytes) -> None:
+        """Write to its memory."""
+        write_memory(self.pid, address, content)
+
+    def add_descriptor(self, fd: int, *, is_close_on_exec: bool) -> int:
+        """Give it a duplicate of ``fd`` and return the number that it has there."""
+        return self._add(fd, is_close_on_exec)
+
     def named(self, directory: int, path: bytes, *, follow: bool, may_be_empty: bool) -> int:
         """Return an O_PATH descriptor of what ``path``, relative to ``directory``, is to it.
 
         ``directory`` is a descriptor of the caller's or AT_FDCWD.
         """
-        if not path:
-            if not may_be_empty:
-                raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
-            return self.directory(directory)
-        link, rest = _own_link(path)
-        if link and rest:  # openat2(2) follows no magic link below a root
-            return self._below(self._open(link), rest, follow=follow)
-        if link:
-            return self._open(link, 0 if follow else os.O_NOFOLLOW)
-        if path.startswith(b"/"):
-            return self._in_root(path, follow=follow)
-        return self._below(self.directory(directory), path, follow=follow)
+        return self._checked(self._named(directory, path, follow=follow, may_be_empty=may_be_empty))
 
     def directory(self, number: int) -> int:
         """Return an O_PATH descriptor of where a relative path starts."""
-        return self._open("cwd") if number == AT_FDCWD else self.descriptor(number)
+        return self._checked(self._directory(number))
+
+    def place(self, directory: int, path: bytes) -> tuple[int, bytes]:
+        """Return a descriptor of the directory that ``path`` is to be in, and its name there.
+
+        As for a new file; slashes at the end are the caller's to judge. EEXIST for ``.``, ``..``
+        and the root, ENOENT for an empty path.
+        """
+        head, slash, leaf = path.rstrip(b"/").rpartition(b"/")
+        if leaf in (b"", b".", b".."):
+            raise no_such(errno.EEXIST if path else errno.ENOENT)
+        if not slash:
+            return self.directory(directory), leaf
+        return self.named(directory, head or b"/", follow=True, may_be_empty=False), leaf
 
     def umask(self) -> int:
         """Return its umask."""
         return int(self._status(rb"Umask:\t([0-7]+)"), 8)
 
+    @contextmanager
+    def applied_umask(self) -> Iterator[None]:
+        """Have this process make files with the caller's umask, as the kernel would apply it."""
+        before = os.umask(self.umask())
+        try:
+            yield
+        finally:
+            os.umask(before)
+
     def is_root(self) -> bool:
-        """Say whether it acts as root of the container."""
+        """Say whether it acts as root of the container, by the kernel's own word."""
         return int(self._status(rb"Uid:\t\d+\t(\d+)\t")) == 0
+
+    def is_in_container_userns(self) -> bool:
+        """Say whether its user namespace is this process's, and none that it made itself."""
+        own, its = os.stat("/proc/self/ns/user"), os.stat(f"/proc/{self.pid}/ns/user")
+        self.check_alive()
+        return own.st_ino == its.st_ino
 
     def _status(self, line: bytes) -> bytes:
         with open(f"/proc/{self.pid}/status", "rb") as status:
             found = re.search(b"^" + line, status.read(), re.MULTILINE)
-        if found is None or not self._listener.is_alive(self._notification):
+        self.check_alive()
+        if found is None:
             raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
         return found[1]
+
+    def _checked(self, fd: int) -> int:
+        if self._is_alive():
+            return fd
+        os.close(fd)  # of another process by now, which got the pid
+        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+
+    def _named(self, directory: int, path: bytes, *, follow: bool, may_be_empty: bool) -> int:
+        if not path:
+            if not may_be_empty:
+                raise no_such(errno.ENOENT)
+            return self._directory(directory)
+        if path.startswith(b"/"):
+            link, rest = _own_link(path)
+            if not link:
+                return self._in_root(path, follow=follow)
+            if rest:  # openat2(2) follows no magic link below a root
+                return self._below(self._open(link), rest, follow=follow)
+            return self._open(link, 0 if follow else os.O_NOFOLLOW)
+        return self._below(self._directory(directory), path, follow=follow)
+
+    def _directory(self, number: int) -> int:
+        return self._open("cwd") if number == AT_FDCWD else self._descriptor(number)
+
+    def _descriptor(self, number: int) -> int:
+        try:
+            return self._open(f"fd/{number}")
+        except FileNotFoundError as error:
+            raise no_such(errno.EBADF) from error
 
     def _below(self, start: int, path: bytes, *, follow: bool) -> int:
         try:
@@ -124,11 +207,7 @@ class Caller:
             os.close(root)
 
     def _open(self, entry: str, flags: int = 0) -> int:
-        fd = os.open(f"/proc/{self.pid}/{entry}", _OPEN_PATH | flags)
-        if self._listener.is_alive(self._notification):
-            return fd
-        os.close(fd)  # of another process by now, which got the pid
-        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+        return os.open(f"/proc/{self.pid}/{entry}", _OPEN_PATH | flags)
 
 
 def _own_link(path: bytes) -> tuple[str, bytes]:

@@ -4,106 +4,154 @@ From the kernel's tables (arch/x86/entry/syscalls/syscall_{64,32}.tbl, asm-gener
 names are those tables' own: on i386, ``chown`` takes ids of 16 bits, and ``chown32`` of 32.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 AUDIT_ARCH_X86_64 = 0xC000003E
 AUDIT_ARCH_I386 = 0x40000003
 AUDIT_ARCH_AARCH64 = 0xC00000B7
 
-Numbers = Mapping[str, int]
+ARCHITECTURES = (AUDIT_ARCH_X86_64, AUDIT_ARCH_I386, AUDIT_ARCH_AARCH64)
+"""In the order of the columns of ``NUMBERS``."""
 
-CHOWN: Mapping[int, Numbers] = {
-    AUDIT_ARCH_X86_64: {"chown": 92, "fchown": 93, "lchown": 94, "fchownat": 260},
-    AUDIT_ARCH_I386: {
-        "lchown": 16,
-        "fchown": 95,
-        "chown": 182,
-        "lchown32": 198,
-        "fchown32": 207,
-        "chown32": 212,
-        "fchownat": 298,
-    },
-    AUDIT_ARCH_AARCH64: {"fchownat": 54, "fchown": 55},
-}
-"""All change an owner."""
+Names = tuple[str, ...]
 
-MKNOD: Mapping[int, Numbers] = {
-    AUDIT_ARCH_X86_64: {"mknod": 133, "mknodat": 259},
-    AUDIT_ARCH_I386: {"mknod": 14, "mknodat": 297},
-    AUDIT_ARCH_AARCH64: {"mknodat": 33},
+NUMBERS: Mapping[str, tuple[int | None, int | None, int | None]] = {
+    "chown": (92, 182, None),
+    "fchown": (93, 95, 55),
+    "lchown": (94, 16, None),
+    "fchownat": (260, 298, 54),
+    "chown32": (None, 212, None),
+    "fchown32": (None, 207, None),
+    "lchown32": (None, 198, None),
+    "chmod": (90, 15, None),
+    "fchmod": (91, 94, 52),
+    "fchmodat": (268, 306, 53),
+    "fchmodat2": (452, 452, 452),
+    "mknod": (133, 14, None),
+    "mknodat": (259, 297, 33),
+    "open": (2, 5, None),
+    "openat": (257, 295, 56),
+    "openat2": (437, 437, 437),
+    "creat": (85, 8, None),
+    "mkdir": (83, 39, None),
+    "mkdirat": (258, 296, 34),
+    "symlink": (88, 83, None),
+    "symlinkat": (266, 304, 36),
+    "rename": (82, 38, None),
+    "renameat": (264, 302, 38),
+    "renameat2": (316, 353, 276),
+    "link": (86, 9, None),
+    "linkat": (265, 303, 37),
+    "stat": (4, 106, None),
+    "lstat": (6, 107, None),
+    "fstat": (5, 108, 80),
+    "newfstatat": (262, None, 79),
+    "statx": (332, 383, 291),
+    "stat64": (None, 195, None),
+    "lstat64": (None, 196, None),
+    "fstat64": (None, 197, None),
+    "fstatat64": (None, 300, None),
+    "setxattr": (188, 226, 5),
+    "lsetxattr": (189, 227, 6),
+    "fsetxattr": (190, 228, 7),
+    "getxattr": (191, 229, 8),
+    "lgetxattr": (192, 230, 9),
+    "fgetxattr": (193, 231, 10),
+    "listxattr": (194, 232, 11),
+    "llistxattr": (195, 233, 12),
+    "flistxattr": (196, 234, 13),
+    "removexattr": (197, 235, 14),
+    "lremovexattr": (198, 236, 15),
+    "fremovexattr": (199, 237, 16),
+    "execve": (59, 11, 221),
+    "execveat": (322, 358, 281),
+    "getuid": (102, 24, 174),
+    "geteuid": (107, 49, 175),
+    "getgid": (104, 47, 176),
+    "getegid": (108, 50, 177),
+    "getgroups": (115, 80, 158),
+    "getresuid": (118, 165, 148),
+    "getresgid": (120, 171, 150),
+    "getuid32": (None, 199, None),
+    "geteuid32": (None, 201, None),
+    "getgid32": (None, 200, None),
+    "getegid32": (None, 202, None),
+    "getgroups32": (None, 205, None),
+    "getresuid32": (None, 209, None),
+    "getresgid32": (None, 211, None),
+    "setuid": (105, 23, 146),
+    "setgid": (106, 46, 144),
+    "setreuid": (113, 70, 145),
+    "setregid": (114, 71, 143),
+    "setgroups": (116, 81, 159),
+    "setresuid": (117, 164, 147),
+    "setresgid": (119, 170, 149),
+    "setfsuid": (122, 138, 151),
+    "setfsgid": (123, 139, 152),
+    "setuid32": (None, 213, None),
+    "setgid32": (None, 214, None),
+    "setreuid32": (None, 203, None),
+    "setregid32": (None, 204, None),
+    "setgroups32": (None, 206, None),
+    "setresuid32": (None, 208, None),
+    "setresgid32": (None, 210, None),
+    "setfsuid32": (None, 215, None),
+    "setfsgid32": (None, 216, None),
+    "capget": (125, 184, 90),
+    "capset": (126, 185, 91),
+    "prctl": (157, 172, 167),
+    "getsockopt": (55, 365, 209),
+    "userfaultfd": (323, 374, 282),
 }
-"""All make a device, or something that needs no help."""
 
-STAT: Mapping[int, Numbers] = {
-    AUDIT_ARCH_X86_64: {"stat": 4, "fstat": 5, "lstat": 6, "newfstatat": 262, "statx": 332},
-    AUDIT_ARCH_I386: {
-        "stat64": 195,
-        "lstat64": 196,
-        "fstat64": 197,
-        "fstatat64": 300,
-        "statx": 383,
-    },
-    AUDIT_ARCH_AARCH64: {"newfstatat": 79, "fstat": 80, "statx": 291},
-}
-"""All tell an owner; those of before 1999, with ids of 16 bits, are left alone."""
+CHOWN: Names = ("chown", "fchown", "lchown", "fchownat", "chown32", "fchown32", "lchown32")
+CHMOD: Names = ("chmod", "fchmod", "fchmodat", "fchmodat2")
+MKNOD: Names = ("mknod", "mknodat")
+OPEN: Names = ("open", "openat", "openat2", "creat")
+CREATE: Names = ("mkdir", "mkdirat", "symlink", "symlinkat")
+RENAME: Names = ("rename", "renameat", "renameat2", "link", "linkat")
+STAT: Names = (
+    *("stat", "lstat", "fstat", "newfstatat", "statx"),
+    *("stat64", "lstat64", "fstat64", "fstatat64"),
+)
+SET_XATTR: Names = ("setxattr", "lsetxattr", "fsetxattr")
+GET_XATTR: Names = ("getxattr", "lgetxattr", "fgetxattr")
+LIST_XATTR: Names = ("listxattr", "llistxattr", "flistxattr")
+REMOVE_XATTR: Names = ("removexattr", "lremovexattr", "fremovexattr")
+EXECUTE: Names = ("execve", "execveat")
+GET_IDS: Names = (
+    *("getuid", "geteuid", "getgid", "getegid", "getgroups", "getresuid", "getresgid"),
+    *("getuid32", "geteuid32", "getgid32", "getegid32"),
+    *("getgroups32", "getresuid32", "getresgid32"),
+)
+SET_IDS: Names = (
+    *("setuid", "setgid", "setreuid", "setregid", "setgroups", "setresuid", "setresgid"),
+    *("setfsuid", "setfsgid", "setuid32", "setgid32", "setreuid32", "setregid32"),
+    *("setgroups32", "setresuid32", "setresgid32", "setfsuid32", "setfsgid32"),
+)
+CAPABILITIES: Names = ("capget", "capset")
 
-SET_IDS: Mapping[int, Numbers] = {
-    AUDIT_ARCH_X86_64: {
-        "setuid": 105,
-        "setgid": 106,
-        "setreuid": 113,
-        "setregid": 114,
-        "setgroups": 116,
-        "setresuid": 117,
-        "setresgid": 119,
-        "setfsuid": 122,
-        "setfsgid": 123,
-        "capset": 126,
-    },
-    AUDIT_ARCH_I386: {
-        "setuid": 23,
-        "setgid": 46,
-        "setreuid": 70,
-        "setregid": 71,
-        "setgroups": 81,
-        "setfsuid": 138,
-        "setfsgid": 139,
-        "setresuid": 164,
-        "setresgid": 170,
-        "capset": 185,
-        "setreuid32": 203,
-        "setregid32": 204,
-        "setgroups32": 206,
-        "setresuid32": 208,
-        "setresgid32": 210,
-        "setuid32": 213,
-        "setgid32": 214,
-        "setfsuid32": 215,
-        "setfsgid32": 216,
-    },
-    AUDIT_ARCH_AARCH64: {
-        "capset": 91,
-        "setregid": 143,
-        "setgid": 144,
-        "setreuid": 145,
-        "setuid": 146,
-        "setresuid": 147,
-        "setresgid": 149,
-        "setfsuid": 151,
-        "setfsgid": 152,
-        "setgroups": 159,
-    },
-}
-"""All change what the caller itself may do."""
+SHORT_IDS = frozenset(
+    {
+        *("chown", "fchown", "lchown"),
+        *("getuid", "geteuid", "getgid", "getegid", "getgroups", "getresuid", "getresgid"),
+        *("setuid", "setgid", "setreuid", "setregid", "setgroups", "setresuid", "setresgid"),
+        *("setfsuid", "setfsgid"),
+    }
+)
+"""Those whose ids have 16 bits on i386, where -1 is 0xffff."""
 
-_NAMES = {
-    (arch, number): name
-    for table in (CHOWN, MKNOD, STAT)
-    for arch, numbers in table.items()
-    for name, number in numbers.items()
-}
+
+def numbers(names: Iterable[str], arch: int) -> dict[str, int]:
+    """Return the numbers of those of ``names`` that an architecture has."""
+    column = ARCHITECTURES.index(arch)
+    found = ((name, NUMBERS[name][column]) for name in names)
+    return {name: number for name, number in found if number is not None}
+
+
+_NAMES = {arch: {v: k for k, v in numbers(NUMBERS, arch).items()} for arch in ARCHITECTURES}
 
 
 def name_of(arch: int, number: int) -> str | None:
-    """Return the name of a call that a supervisor may be asked about, None of any other."""
-    return _NAMES.get((arch, number))
+    """Return the name of a call that may be asked about, None of any other."""
+    return _NAMES.get(arch, {}).get(number)

@@ -1,24 +1,70 @@
-"""The seccomp filter of each level of emulation.
+"""The seccomp filter of a run: which calls are asked about, feigned, trapped or left alone.
 
 What it does not know it allows: it is a help, no barrier. Other architectures are allowed whole,
 x32 too, whose numbers match none of x86-64's.
 """
 
+import errno
 import os
-import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain
 
 from rootrun.errors import RootrunError
 from rootrun.fakeroot import bpf, calls
 from rootrun.fakeroot.bpf import Item
+from rootrun.fakeroot.conditions import (
+    Condition,
+    if_any_bit,
+    if_creating,
+    if_device,
+    if_foreign_owner,
+    if_keeping_capabilities,
+    if_kernel_faults,
+    if_made,
+    if_peer_credentials,
+)
 from rootrun.fakeroot.level import Level
 
 _ARCHITECTURES = {
     "x86_64": (calls.AUDIT_ARCH_X86_64, calls.AUDIT_ARCH_I386),
     "aarch64": (calls.AUDIT_ARCH_AARCH64,),
 }
-_FILE_TYPE = 0o170000  # S_IFMT
-_MODE_ARGUMENT = {"mknod": 1, "mknodat": 2}  # and the device is the next
+_SET_IDS = 0o6000  # S_ISUID | S_ISGID
+_VERDICTS = {
+    "ask": bpf.RETURN_NOTIFY,
+    "feign": bpf.RETURN_SUCCESS,
+    "trap": bpf.RETURN_TRAP,
+    "deny": bpf.RETURN_ERRNO | errno.EPERM,
+    "allow": bpf.RETURN_ALLOW,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilterPlan:
+    """What the filter of a run has to cover.
+
+    ``is_lone``: a single id is mapped, so that ids are emulated too. From ``foreign_uid`` and
+    ``foreign_gid`` on, the id map lacks ids. ``base_is_recorded``: the disk misstates owners of the
+    base. ``is_restricted``: a filter above this one refuses set-id modes and extended attributes.
+    """
+
+    level: Level
+    is_lone: bool = True
+    foreign_uid: int = 1
+    foreign_gid: int = 1
+    base_is_recorded: bool = True
+    is_restricted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What is done about calls: ``verdict``, if the condition holds."""
+
+    names: calls.Names
+    verdict: str
+    condition: Condition | None = None
+    otherwise: str = "allow"
 
 
 def is_known_machine() -> bool:
@@ -26,15 +72,13 @@ def is_known_machine() -> bool:
     return os.uname().machine in _ARCHITECTURES
 
 
-def filter_program(level: Level, *, machine: str | None = None) -> bytes:
-    """Return the filter of ``level``, an array of struct sock_filter.
+def filter_program(plan: FilterPlan, *, machine: str | None = None) -> bytes:
+    """Return the filter of ``plan``, an array of struct sock_filter.
 
-    ``machine`` is as uname(2) has it, by default this one.
-
-    Calls to remember are asked about (SECCOMP_RET_USER_NOTIF) where the level remembers, and else
-    succeed without effect, as do those that set ids. A ``ValueError`` for OFF, which has none.
+    ``machine`` is as uname(2) has it, by default this one. A ``ValueError`` for level OFF, which
+    has none; RootrunError for a machine whose calls are not known.
     """
-    if level is Level.OFF:
+    if plan.level is Level.OFF:
         raise ValueError("level off has no filter")
     machine = machine or os.uname().machine
     if machine not in _ARCHITECTURES:
@@ -42,47 +86,78 @@ def filter_program(level: Level, *, machine: str | None = None) -> bytes:
             f"emulate root: {machine}: its system calls are not known",
             hint="--emulate off runs the script without",
         )
-    sections = (_section(arch, level) for arch in _ARCHITECTURES[machine])
+    rules = list(_rules(plan))
+    sections = (_section(arch, rules) for arch in _ARCHITECTURES[machine])
     return bpf.assemble([*chain.from_iterable(sections), bpf.answer(bpf.RETURN_ALLOW)])
 
 
-def _section(arch: int, level: Level) -> list[Item]:
+def _rules(plan: FilterPlan) -> Iterator[_Rule]:
+    if plan.level is Level.FAST:
+        yield _Rule(calls.CHOWN, "feign")
+        yield _Rule(calls.MKNOD, "feign", if_device)
+        yield _Rule((*calls.SET_IDS, "capset"), "feign")
+        return
+    # A page of the caller's that another process of its fills may stall who reads it.
+    yield _Rule(("userfaultfd",), "deny", if_kernel_faults)
+    if plan.level is Level.FULL:
+        yield _Rule(calls.STAT, "ask")
+    if plan.is_lone or plan.base_is_recorded:
+        yield _Rule(calls.RENAME, "ask")
+    if plan.is_lone:
+        yield from _lone_rules(plan)
+    else:
+        yield _Rule(calls.CHOWN, "ask", if_foreign_owner(plan.foreign_uid, plan.foreign_gid))
+        yield _Rule(calls.MKNOD, "ask", if_device)
+
+
+def _lone_rules(plan: FilterPlan) -> Iterator[_Rule]:
+    yield _Rule(calls.CHOWN, "ask")
+    yield _Rule(calls.MKNOD, "ask", if_made)
+    yield _Rule((*calls.CREATE, "creat", "openat2"), "ask")
+    yield _Rule(("open", "openat"), "ask", if_creating)
+    yield _Rule((*calls.GET_IDS, *calls.SET_IDS, *calls.CAPABILITIES, *calls.EXECUTE), "ask")
+    yield _Rule(("prctl",), "ask", if_keeping_capabilities)
+    yield _Rule(("getsockopt",), "ask", if_peer_credentials)
+    reading = (*calls.GET_XATTR, *calls.LIST_XATTR)
+    if plan.is_restricted:
+        yield _Rule(calls.CHMOD, "trap", if_any_bit(_SET_IDS), otherwise="ask")
+        yield _Rule((*calls.SET_XATTR, *calls.REMOVE_XATTR, *reading), "trap")
+        return
+    yield _Rule((*calls.SET_XATTR, *calls.REMOVE_XATTR), "ask")
+    if plan.level is Level.FULL:
+        yield _Rule(calls.GET_XATTR, "ask")
+
+
+def _section(arch: int, rules: list[_Rule]) -> list[Item]:
     """Return what is done about calls of one architecture, and go on behind it for others."""
     here, end = f"{arch:x}", f"{arch:x} end"
-    asked = [*calls.CHOWN[arch].values()]
-    if level is Level.FULL:
-        asked += calls.STAT[arch].values()
+    jumps: list[Item] = []
+    tests: list[Item] = []
+    for rule in rules:
+        for name, number in calls.numbers(rule.names, arch).items():
+            if rule.condition is None:
+                jumps.append(bpf.jump_if_equal(number, f"{here} {rule.verdict}"))
+                continue
+            jumps.append(bpf.jump_if_equal(number, f"{here} {name}"))
+            verdict, otherwise = f"{here} {rule.verdict}", f"{here} {rule.otherwise}"
+            is_short = arch == calls.AUDIT_ARCH_I386 and name in calls.SHORT_IDS
+            tests += [f"{here} {name}", *rule.condition(name, verdict, otherwise, is_short)]
+    verdicts: list[Item] = []
+    for verdict, action in _VERDICTS.items():
+        verdicts += [f"{here} {verdict}", bpf.answer(action)]
     return [
         bpf.load(bpf.OFFSET_ARCH),
-        bpf.jump_if_equal(arch, "", end),
+        *_long_jump_unless(arch, end),
         bpf.load(bpf.OFFSET_NUMBER),
-        *(bpf.jump_if_equal(number, f"{here} ask") for number in asked),
-        *(
-            bpf.jump_if_equal(number, f"{here} {name}")
-            for name, number in calls.MKNOD[arch].items()
-        ),
-        *(bpf.jump_if_equal(number, f"{here} feign") for number in calls.SET_IDS[arch].values()),
+        *jumps,
         bpf.answer(bpf.RETURN_ALLOW),
-        *chain.from_iterable(_mknod(here, name) for name in calls.MKNOD[arch]),
-        f"{here} allow",
-        bpf.answer(bpf.RETURN_ALLOW),
-        f"{here} ask",
-        bpf.answer(bpf.RETURN_NOTIFY if level.remembers else bpf.RETURN_SUCCESS),
-        f"{here} feign",
-        bpf.answer(bpf.RETURN_SUCCESS),
+        *tests,
+        *verdicts,
         end,
     ]
 
 
-def _mknod(here: str, name: str) -> list[Item]:
-    """Ask about devices alone; 0:0 is no device but a whiteout, which everybody may make."""
-    mode = _MODE_ARGUMENT[name]
-    return [
-        f"{here} {name}",
-        bpf.load_argument(mode),
-        bpf.mask(_FILE_TYPE),
-        bpf.jump_if_equal(stat.S_IFBLK, f"{here} ask"),
-        bpf.jump_if_equal(stat.S_IFCHR, "", f"{here} allow"),
-        bpf.load_argument(mode + 1),
-        bpf.jump_if_equal(0, f"{here} allow", f"{here} ask"),
-    ]
+def _long_jump_unless(arch: int, end: str) -> list[Item]:
+    """Go on if the architecture is ``arch``, else behind the section, however far that is."""
+    here = f"{arch:x} begin"
+    return [bpf.jump_if_equal(arch, here), bpf.jump(end), here]

@@ -6,10 +6,13 @@ through rename, hard link, chmod and writing; a new file of the same number was 
 
 import errno
 import os
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from rootrun.layer.compare import Remembered
 from rootrun.sandbox.beneath import birth_time_ns
+
+_FIRST_PRUNING = 16384
 
 
 class FileKey(NamedTuple):
@@ -30,37 +33,49 @@ def birth_ns(fd: int, name: bytes = b"") -> int:
 
 
 class OwnershipMemory:
-    """What was remembered; ``rootrun.layer.compare.Ownership`` for the diff."""
+    """What was remembered; ``rootrun.layer.compare.Ownership`` for the diff.
 
-    def __init__(self) -> None:
+    ``living`` tells all files that there are; it is asked each time the memory has doubled, so that
+    it grows with the files that exist and not with those that ever did.
+    """
+
+    def __init__(self, living: Callable[[], Iterable[FileKey]]) -> None:
         self._known: dict[FileKey, Remembered] = {}
-        self._inodes: set[int] = set()
+        self._aliases: dict[FileKey, FileKey] = {}
+        self._living = living
+        self._next_pruning = _FIRST_PRUNING
 
     def __len__(self) -> int:
         return len(self._known)
 
-    def remember(self, key: FileKey, *, uid: int | None, gid: int | None) -> None:
-        """Note the new owner of a file; None keeps what is known of it."""
-        old = self._known.get(key, Remembered())
-        self._set(
-            key,
-            old._replace(uid=old.uid if uid is None else uid, gid=old.gid if gid is None else gid),
-        )
+    def remember(self, key: FileKey, remembered: Remembered, *, seen_as: FileKey) -> None:
+        """Note ``remembered`` of a file; a None in it keeps what is known.
 
-    def remember_device(self, key: FileKey, device: Remembered) -> None:
-        """Note that a new, empty file stands for ``device``."""
-        self._set(key, device)
+        ``seen_as`` is its key in the merged view, which shows the lower's inode number after a
+        copy-up until the inode is evicted, and then the upper's.
+        """
+        old = self._known.get(key)
+        self._known[key] = remembered if old is None else remembered.over(old)
+        if seen_as != key:
+            self._aliases[seen_as] = key
+        if len(self._known) + len(self._aliases) > self._next_pruning:
+            self._prune()
 
     def recall(self, key: FileKey) -> Remembered | None:
-        """Return what is known of a file, None for nothing."""
-        return self._known.get(key)
+        """Return what is known of a file of the upper or of the merged view, None for nothing."""
+        known = self._known.get(key)
+        if known is None and key in self._aliases:
+            return self._known.get(self._aliases[key])
+        return known
 
     def of_upper(self, directory_fd: int, name: str, status: os.stat_result) -> Remembered | None:
         """Return what is known of ``name`` in a directory of the upper (``Ownership``)."""
-        if status.st_ino not in self._inodes:
+        if not self._known:
             return None
-        return self.recall(FileKey(status.st_ino, birth_ns(directory_fd, os.fsencode(name))))
+        return self._known.get(FileKey(status.st_ino, birth_ns(directory_fd, os.fsencode(name))))
 
-    def _set(self, key: FileKey, remembered: Remembered) -> None:
-        self._known[key] = remembered
-        self._inodes.add(key.inode)
+    def _prune(self) -> None:
+        living = set(self._living())
+        self._known = {key: value for key, value in self._known.items() if key in living}
+        self._aliases = {seen: key for seen, key in self._aliases.items() if key in living}
+        self._next_pruning = max(_FIRST_PRUNING, 2 * (len(self._known) + len(self._aliases)))

@@ -1,76 +1,88 @@
 """The emulator of a container: answers its calls, and remembers what the kernel cannot do."""
 
 import errno
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 
 from rootrun.fakeroot.caller import Caller
-from rootrun.fakeroot.calls import STAT, name_of
-from rootrun.fakeroot.calls_chown import answer_chown
-from rootrun.fakeroot.calls_mknod import answer_mknod
-from rootrun.fakeroot.calls_stat import answer_stat
-from rootrun.fakeroot.filters import filter_program
+from rootrun.fakeroot.calls import name_of
+from rootrun.fakeroot.filters import FilterPlan, filter_program
+from rootrun.fakeroot.handler import Handler
 from rootrun.fakeroot.level import Level
-from rootrun.fakeroot.owners import Owners
-from rootrun.fakeroot.ownership import OwnershipMemory
-from rootrun.fakeroot.upper import UpperTree
-from rootrun.sandbox.notify import Listener, Notification
-
-_STAT_NAMES = {name for numbers in STAT.values() for name in numbers}
+from rootrun.sandbox.notify import Listener, Notification, SystemCall
 
 
 class Supervisor:
     """A ``rootrun.sandbox.spec.Emulator``. It keeps no descriptor of the caller's.
 
-    ``is_lone`` says that there is one id, so that no caller has fewer rights than another.
+    ``answers`` makes what answers each call by its name; it is called when the first one comes:
+    most runs have none, where the id map has ids enough.
     """
 
-    def __init__(
-        self,
-        level: Level,
-        *,
-        tree: UpperTree,
-        memory: OwnershipMemory,
-        owners: Owners,
-        is_lone: bool,
-    ) -> None:
-        self.program = filter_program(level)
-        self.fallback_program = filter_program(Level.FAST)
-        self.wants_listener = level.remembers
-        self._is_lone = is_lone
-        self._tree = tree
-        self._memory = memory
-        self._owners = owners
+    def __init__(self, plan: FilterPlan, answers: Callable[[], Mapping[str, Handler]]) -> None:
+        self._plan = plan
+        self._make_answers = answers
+        self._answers: Mapping[str, Handler] | None = None
+        self.program = filter_program(plan)
+        self.wants_listener = plan.level.remembers
+        self.traps = plan.is_restricted and plan.level.remembers
+        self.emulates_ids = plan.is_lone
+
+    @property
+    def untrapped_program(self) -> bytes:
+        """The filter where nothing may be traced: what is refused stays refused."""
+        return filter_program(replace(self._plan, is_restricted=False))
+
+    @property
+    def fallback_program(self) -> bytes:
+        """The filter where no listener is to be had; nothing where the id map has ids enough."""
+        return filter_program(replace(self._plan, level=Level.FAST)) if self._plan.is_lone else b""
 
     def serve(self, listener: Listener) -> None:
         """Answer one call. Nothing that a hostile caller passes raises."""
         notification = listener.receive()
         if notification is None:
             return
-        name = name_of(notification.arch, notification.number)
-        if name is None:
-            listener.let_through(notification)
-            return
+        caller = Caller(
+            notification,
+            partial(listener.is_alive, notification),
+            partial(_added, listener, notification),
+        )
         try:
-            is_done = self._do(Caller(listener, notification), notification, name)
+            value = self._answer(caller, notification)
         except OSError as error:
             listener.answer(notification, error=error.errno or errno.EIO)
         except ValueError:  # no path of Python's: none that could be there
             listener.answer(notification, error=errno.EINVAL)
         else:
-            if is_done:
-                listener.answer(notification)
-            else:
+            if value is None:
                 listener.let_through(notification)
+            else:
+                listener.answer(notification, value=value)
 
-    def _do(self, caller: Caller, notification: Notification, name: str) -> bool:
-        """Return False for what the kernel is to answer."""
-        if not self._is_lone and name not in _STAT_NAMES and not caller.is_root():
-            return False  # it may not what we may; the kernel refuses it
-        if "chown" in name:
-            answer_chown(caller, notification, name, tree=self._tree, memory=self._memory)
-            return True
-        if "mknod" in name:
-            return answer_mknod(caller, notification, name, tree=self._tree, memory=self._memory)
+    def answer_trap(self, call: SystemCall) -> int:
+        """Answer a call whose caller stands still: it would fail if it were made."""
         try:
-            return answer_stat(caller, notification, name, owners=self._owners)
-        except OSError:
-            return False  # the kernel finds the same, and its own words for it
+            value = self._answer(Caller(call, lambda: True, _not_added), call)
+        except ValueError as error:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL)) from error
+        if value is None:
+            raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+        return value
+
+    def _answer(self, caller: Caller, call: SystemCall) -> int | None:
+        if self._answers is None:
+            self._answers = self._make_answers()
+        name = name_of(call.arch, call.number)
+        handler = self._answers.get(name) if name is not None else None
+        return None if handler is None or name is None else handler(caller, name)
+
+
+def _added(listener: Listener, notification: Notification, fd: int, is_close_on_exec: bool) -> int:
+    return listener.add_descriptor(notification, fd, is_close_on_exec=is_close_on_exec)
+
+
+def _not_added(fd: int, _: bool) -> int:
+    raise AssertionError(f"descriptor {fd} for a traced caller")

@@ -2,13 +2,56 @@
 
 import errno
 import os
+import stat
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
-from rootrun.fakeroot.ownership import FileKey, birth_ns
+from rootrun.fakeroot.ownership import FileKey
 from rootrun.layer.entry import EntryPath
+from rootrun.sandbox import syscalls
 from rootrun.sandbox.beneath import open_in_root
 
 _ATTEMPTS = 3
+_AT_EMPTY_PATH = 0x1000
+_AT_SYMLINK_NOFOLLOW = 0x100
+_STATX_BASIC_STATS, _STATX_BTIME = 0x7FF, 0x800
+# struct statx: mask, (block size, attributes), links, uid, gid, mode, inode, ..., birth, ...
+_STATX = struct.Struct("=I12xIIIH2xQ40xqI4x32xIIII")
+_NS = 1_000_000_000
+_DELETED = b" (deleted)"
+
+
+class Status(NamedTuple):
+    """What statx(2) tells of an open file."""
+
+    device: int
+    inode: int
+    birth_ns: int  # 0 where the disk records none
+    mode: int
+    link_count: int
+    uid: int
+    gid: int
+    is_device: bool
+
+    @property
+    def key(self) -> FileKey:
+        """The file's key as the view has it in which it was opened."""
+        return FileKey(self.inode, self.birth_ns)
+
+
+def status_of(fd: int, name: bytes = b"") -> Status:
+    """Return the status of ``fd``, or of ``name`` in it, which is not followed."""
+    flags = _AT_SYMLINK_NOFOLLOW if name else _AT_EMPTY_PATH
+    found = syscalls.statx(fd, name, flags=flags, mask=_STATX_BASIC_STATS | _STATX_BTIME)
+    mask, links, uid, gid, mode, inode, born, born_ns, rmajor, rminor, major, minor = (
+        _STATX.unpack_from(found)
+    )
+    birth = born * _NS + born_ns if mask & _STATX_BTIME else 0
+    is_device = bool(rmajor or rminor)
+    return Status(os.makedev(major, minor), inode, birth, mode, links, uid, gid, is_device)
 
 
 class UpperTree:
@@ -26,21 +69,45 @@ class UpperTree:
         """Let go of the directory."""
         os.close(self._fd)
 
-    def has(self, status: os.stat_result) -> bool:
-        """Say whether what ``status`` (of fstat) is about belongs to the container's root."""
-        return status.st_dev == self._device
+    def has(self, status: Status) -> bool:
+        """Say whether the file belongs to the container's root."""
+        return status.device == self._device
 
-    def path(self, fd: int) -> EntryPath:
+    def path(self, fd: int, status: Status) -> EntryPath:
         """Return where in the root ``fd`` was opened, wherever the process itself has its root."""
-        return EntryPath(os.readlink(f"/proc/self/fd/{fd}").strip("/"))
+        path = os.readlink(f"/proc/self/fd/{fd}".encode())
+        if not status.link_count:
+            path = path.removesuffix(_DELETED)
+        return EntryPath(os.fsdecode(path.strip(b"/")))
 
-    def key(self, fd: int) -> FileKey:
+    def key(self, fd: int, status: Status) -> FileKey:
         """Return the key of a file that is in the upper: that was copied up, or made by the run."""
-        return self.find(fd) or FileKey(os.fstat(fd).st_ino, birth_ns(fd))  # deleted meanwhile
+        return self._find(fd, status.birth_ns) or status.key  # deleted meanwhile
 
-    def find(self, fd: int) -> FileKey | None:
+    def living(self) -> set[FileKey]:
+        """Return the keys of all files in the upper.
+
+        The script goes on meanwhile. What moves while one pass looks, the other one sees.
+        """
+        return set(self._listed()) | set(self._listed())
+
+    def _listed(self) -> Iterator[FileKey]:
+        yield status_of(self._fd).key
+        waiting = [b"."]
+        while waiting:
+            directory = waiting.pop()
+            with suppress(OSError):  # it is gone, or deeper than any call could name
+                fd = open_in_root(self._fd, directory, follow=False)
+                try:
+                    for name, status in _statuses(fd):
+                        yield status.key
+                        if stat.S_ISDIR(status.mode):
+                            waiting.append(directory + b"/" + name)
+                finally:
+                    os.close(fd)
+
+    def _find(self, fd: int, birth: int) -> FileKey | None:
         """Return the key of a file, None if the upper has none at its path."""
-        birth = birth_ns(fd)
         for _ in range(_ATTEMPTS):
             path = os.readlink(f"/proc/self/fd/{fd}".encode())
             try:
@@ -50,9 +117,19 @@ class UpperTree:
                     raise
                 return None
             try:
-                key = FileKey(os.fstat(found).st_ino, birth_ns(found))
+                key = status_of(found).key
             finally:
                 os.close(found)
             if key.birth_ns == birth:
                 return key  # else it was renamed between the two
         return None
+
+
+def _statuses(directory_fd: int) -> Iterator[tuple[bytes, Status]]:
+    listing = os.open(f"/proc/self/fd/{directory_fd}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for name in map(os.fsencode, os.listdir(listing)):
+            with suppress(FileNotFoundError):
+                yield name, status_of(listing, name)
+    finally:
+        os.close(listing)

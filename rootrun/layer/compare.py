@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
-from rootrun.layer.entry import Entry, EntryPath, EntryType
+from rootrun.layer.entry import SET_ID_BITS, Entry, EntryPath, EntryType
 from rootrun.layer.metadata import entry_of, kept_xattrs
 from rootrun.layer.policy import LayerPolicy, OwnerRule
 
@@ -30,23 +30,42 @@ class BaseEntry(NamedTuple):
 class Remembered(NamedTuple):
     """What the run made of a path, as far as the disk does not hold it; None: what the disk says.
 
-    A device stands on the disk as an empty regular file with the device's mode.
+    A device stands on the disk as an empty regular file with the device's mode. ``set_ids`` are the
+    set-id bits, ``xattrs`` all that a layer keeps.
     """
 
     uid: int | None = None
     gid: int | None = None
     device: EntryType | None = None
     rdev: tuple[int, int] = (0, 0)
+    set_ids: int | None = None
+    xattrs: Mapping[str, bytes] | None = None
+
+    def over(self, older: "Remembered") -> "Remembered":
+        """Return this, and what ``older`` says of the rest."""
+        uid = older.uid if self.uid is None else self.uid
+        gid = older.gid if self.gid is None else self.gid
+        device, rdev = (self.device, self.rdev) if self.device else (older.device, older.rdev)
+        set_ids = older.set_ids if self.set_ids is None else self.set_ids
+        xattrs = older.xattrs if self.xattrs is None else self.xattrs
+        return Remembered(uid, gid, device, rdev, set_ids, xattrs)
 
     def on(self, entry: Entry) -> Entry:
         """Return ``entry``, read from the disk, with what is remembered of it."""
-        uid = entry.uid if self.uid is None else self.uid
-        gid = entry.gid if self.gid is None else self.gid
-        if self.device is None:
-            return replace(entry, uid=uid, gid=gid)
-        return replace(
-            entry, uid=uid, gid=gid, type=self.device, rdev=self.rdev, size_bytes=0, xattrs={}
+        entry = replace(
+            entry,
+            uid=entry.uid if self.uid is None else self.uid,
+            gid=entry.gid if self.gid is None else self.gid,
+            mode=self.mode_on(entry.mode),
+            xattrs=entry.xattrs if self.xattrs is None else self.xattrs,
         )
+        if self.device is None:
+            return entry
+        return replace(entry, type=self.device, rdev=self.rdev, size_bytes=0, xattrs={})
+
+    def mode_on(self, mode: int) -> int:
+        """Return ``mode``, as the disk has it, with the set-id bits that are remembered."""
+        return mode if self.set_ids is None else mode & ~SET_ID_BITS | self.set_ids
 
 
 _NOTHING = Remembered()

@@ -64,6 +64,16 @@ def identity(extents: tuple[Extent, ...]) -> tuple[Extent, ...]:
     )
 
 
+def first_missing(extents: tuple[Extent, ...]) -> int:
+    """Return the lowest id that does not exist inside."""
+    missing = 0
+    for extent in sorted(extents, key=lambda extent: extent.container_id):
+        if extent.container_id > missing:
+            break
+        missing = max(missing, extent.container_id + extent.count)
+    return missing
+
+
 def map_lines(extents: tuple[Extent, ...]) -> bytes:
     """Return ``extents`` as uid_map and gid_map take them (user_namespaces(7))."""
     lines = (f"{e.container_id} {e.host_id} {e.count}\n" for e in extents)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from rootrun.sandbox.idmap import IdMap
-from rootrun.sandbox.notify import Listener
+from rootrun.sandbox.notify import Listener, SystemCall
 
 HOSTNAME = "rootrun"
 
@@ -54,6 +54,21 @@ class Emulator(Protocol):
     @property
     def fallback_program(self) -> bytes:
         """The filter instead where no listener is to be had: before Linux 5.0, below another's."""
+
+    @property
+    def traps(self) -> bool:
+        """Whether ``program`` has traps (SECCOMP_RET_TRAP): then the steps are traced."""
+
+    @property
+    def untrapped_program(self) -> bytes:
+        """The filter instead of ``program`` where nothing may be traced; it must not trap."""
+
+    def answer_trap(self, call: SystemCall) -> int:
+        """Return what a trapped call is to return; an ``OSError`` makes it fail with its errno.
+
+        Whatever else is raised ends the container. A hostile process can make up a trap of its own:
+        any architecture, number and arguments may come.
+        """
 
     def serve(self, listener: Listener) -> None:
         """Answer one call, or the few that are there: signals and timeouts wait meanwhile.

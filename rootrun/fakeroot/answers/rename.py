@@ -1,0 +1,70 @@
+"""rename and link: what the base's record says of a name goes with the file to another."""
+
+import os
+from collections.abc import Mapping
+from functools import partial
+from typing import NamedTuple
+
+from rootrun.fakeroot import calls
+from rootrun.fakeroot.caller import AT_EMPTY_PATH, AT_FDCWD, Caller, signed
+from rootrun.fakeroot.files import Files
+from rootrun.fakeroot.handler import Handler
+from rootrun.fakeroot.upper import status_of
+
+_AT_SYMLINK_FOLLOW = 0x400
+_RENAME_EXCHANGE = 2
+
+
+class _Names(NamedTuple):
+    """What a call names: each a directory's number and a path."""
+
+    old: tuple[int, bytes]
+    new: tuple[int, bytes]
+    flags: int
+
+
+def rename_answers(files: Files) -> Mapping[str, Handler]:
+    """Return what attends to renames and hard links; the kernel makes all of them."""
+    return dict.fromkeys(calls.RENAME, partial(_attend, files))
+
+
+def _attend(files: Files, caller: Caller, name: str) -> int | None:
+    names = _names(caller, name)
+    if not any(files.may_be_recorded(_leaf(path)) for _, path in (names.old, names.new)):
+        return None
+    try:
+        _note(files, caller, names.old, follow=_follows(name, names.flags))
+        if name == "renameat2" and names.flags & _RENAME_EXCHANGE:
+            _note(files, caller, names.new, follow=False)
+    except (OSError, ValueError):
+        pass  # the kernel finds the same
+    return None
+
+
+def _note(files: Files, caller: Caller, at: tuple[int, bytes], *, follow: bool) -> None:
+    directory, path = at
+    fd = caller.named(directory, path.rstrip(b"/"), follow=follow, may_be_empty=not path)
+    try:
+        status = status_of(fd)
+        if files.tree.has(status):
+            files.note_moving(fd, status)
+    finally:
+        os.close(fd)
+
+
+def _names(caller: Caller, name: str) -> _Names:
+    first, second, third, fourth, flags, _ = caller.arguments
+    if name in ("rename", "link"):
+        old, new = caller.path_at(first), caller.path_at(second)
+        return _Names((AT_FDCWD, old), (AT_FDCWD, new), 0)
+    flags = 0 if name == "renameat" else flags & 0xFFFFFFFF
+    old, new = caller.path_at(second), caller.path_at(fourth)
+    return _Names((signed(first), old), (signed(third), new), flags)
+
+
+def _follows(name: str, flags: int) -> bool:
+    return name == "linkat" and bool(flags & (_AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
+
+
+def _leaf(path: bytes) -> bytes:
+    return path.rstrip(b"/").rpartition(b"/")[2]

@@ -1,0 +1,115 @@
+"""What is known of the files of the container's root beyond what the disk says of them."""
+
+import os
+import stat
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from rootrun.fakeroot.ownership import OwnershipMemory
+from rootrun.fakeroot.upper import Status, UpperTree, status_of
+from rootrun.layer.compare import Remembered
+from rootrun.layer.entry import EntryPath, EntryType
+
+_FORMATS = {EntryType.CHARACTER_DEVICE: stat.S_IFCHR, EntryType.BLOCK_DEVICE: stat.S_IFBLK}
+
+BaseRecord = Callable[[EntryPath], Remembered | None]
+"""Returns what the image says of a path, None where the disk says the same."""
+
+
+class Known(NamedTuple):
+    """The truth about a file, ids as in the container; ``mode`` with its format."""
+
+    uid: int
+    gid: int
+    mode: int
+
+
+class Files:
+    """The memory of the run over the records of the base.
+
+    ``recorded`` are the paths of which the disk does not say what the image does, as far as the
+    base still has them there: what is new at such a path has to be noted.
+    """
+
+    def __init__(
+        self,
+        tree: UpperTree,
+        memory: OwnershipMemory,
+        *,
+        base: BaseRecord,
+        recorded: Iterable[EntryPath],
+    ) -> None:
+        self.tree = tree
+        self._memory = memory
+        self._base = base
+        self._recorded = frozenset(recorded)
+        self._names = frozenset(os.fsencode(path.rpartition("/")[2]) for path in self._recorded)
+
+    @property
+    def are_all_on_disk(self) -> bool:
+        """Whether there is nothing yet that the disk does not say."""
+        return not self._memory and not self._recorded
+
+    def recall(self, fd: int, status: Status) -> Remembered | None:
+        """Return what is known of an open file, None where the disk says it all."""
+        if not self.tree.has(status):
+            return None
+        known = self._memory.recall(status.key)
+        if known is not None and known.uid is not None and known.gid is not None:
+            return known
+        if not self._recorded:
+            return known
+        path = self.tree.path(fd, status)
+        base = self._base(path) if path in self._recorded else None
+        return known if base is None else base if known is None else known.over(base)
+
+    def known(self, fd: int, status: Status | None = None) -> Known:
+        """Return the truth about an open file."""
+        status = status or status_of(fd)
+        recalled = self.recall(fd, status)
+        if recalled is None:
+            return Known(status.uid, status.gid, status.mode)
+        return Known(
+            status.uid if recalled.uid is None else recalled.uid,
+            status.gid if recalled.gid is None else recalled.gid,
+            mode_of(status.mode, recalled),
+        )
+
+    def note(self, fd: int, remembered: Remembered) -> None:
+        """Remember of an open file of the upper what the disk does not say."""
+        status = status_of(fd)
+        if self.tree.has(status):  # nothing else gets into a layer
+            key = self.tree.key(fd, status)
+            self._memory.remember(key, remembered, seen_as=status.key)
+
+    def note_new(self, fd: int, remembered: Remembered) -> None:
+        """Remember of a file that was just made, and is in no lower."""
+        key = status_of(fd).key
+        self._memory.remember(key, remembered, seen_as=key)
+
+    def note_moving(self, fd: int, status: Status) -> None:
+        """Remember all of a file that gets another name: the base's record goes by the name."""
+        if stat.S_ISDIR(status.mode) and self.recall(fd, status) is not None:
+            return  # a directory of the base is not renamed but copied (EXDEV)
+        known = self.recall(fd, status) or Remembered()
+        path = f"/proc/self/fd/{fd}"
+        if not stat.S_ISDIR(status.mode):
+            # Copied up for the key. Not by chown(2), which would clear set-id bits.
+            found = os.stat(path)
+            os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+        self.note(fd, known.over(Remembered(status.uid, status.gid)))
+
+    def is_recorded(self, path: EntryPath) -> bool:
+        """Say whether the base has a record of ``path``."""
+        return path in self._recorded
+
+    def may_be_recorded(self, name: bytes) -> bool:
+        """Say whether the base has a record of some path with that last component."""
+        return name in self._names
+
+
+def mode_of(mode: int, remembered: Remembered) -> int:
+    """Return st_mode, as the disk has it, with what is remembered."""
+    if remembered.device is not None:
+        mode = stat.S_IMODE(mode) | _FORMATS[remembered.device]
+    return remembered.mode_on(mode)

@@ -1,0 +1,124 @@
+"""Where a new file is to be, whose it is to be, and whether its maker may."""
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from rootrun.fakeroot.caller import Caller, no_such
+from rootrun.fakeroot.credentials import CAP_DAC_OVERRIDE, Credentials
+from rootrun.fakeroot.files import Files, Known
+from rootrun.fakeroot.upper import status_of
+from rootrun.layer.compare import Remembered
+from rootrun.layer.entry import join
+
+READ, WRITE, SEARCH = 4, 2, 1
+
+_NEW_FILE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Origin(NamedTuple):
+    """The place of a new file, and what it is to be."""
+
+    parent: int  # O_PATH
+    leaf: bytes
+    parent_mode: int  # as on the disk
+    parent_known: Known
+    creator: Credentials
+    owner: Remembered
+
+
+class Newborn:
+    """The rules for new files of the container's root."""
+
+    def __init__(self, files: Files, creator_of: Callable[[Caller], Credentials]) -> None:
+        self._files = files
+        self._creator_of = creator_of
+
+    @contextmanager
+    def place(
+        self, caller: Caller, directory: int, path: bytes, *, is_always_ours: bool = False
+    ) -> Iterator[Origin | None]:
+        """Yield where ``path`` is to be; None where the kernel makes it as it has to be.
+
+        ``is_always_ours`` says that the kernel cannot. None too where it is not in our root.
+        """
+        parent, leaf = caller.place(directory, path)
+        try:
+            origin = self._origin(caller, parent, leaf)
+            is_ours = is_always_ours or (origin is not None and self._differs(origin))
+            yield origin if is_ours else None
+        finally:
+            os.close(parent)
+
+    def check_place(self, origin: Origin) -> None:
+        """Raise EACCES if the creator may not make anything there."""
+        _check(origin.creator, origin.parent_known, WRITE | SEARCH)
+
+    def check_opening(self, origin: Origin, wanted: int) -> None:
+        """Raise EACCES if the creator may not open what is there already as ``wanted``."""
+        if origin.creator.has(CAP_DAC_OVERRIDE):
+            return
+        fd = os.open(origin.leaf, _NEW_FILE, dir_fd=origin.parent)
+        try:
+            _check(origin.creator, self._files.known(fd), wanted)
+        finally:
+            os.close(fd)
+
+    def note(self, origin: Origin) -> None:
+        """Remember whose the file is that was made just now."""
+        fd = os.open(origin.leaf, _NEW_FILE, dir_fd=origin.parent)
+        try:
+            self.note_open(origin, fd)
+        finally:
+            os.close(fd)
+
+    def note_open(self, origin: Origin, fd: int) -> None:
+        """Remember whose the open file is that was made just now."""
+        status, owner = status_of(fd), origin.owner
+        is_inherited = origin.parent_known.mode & stat.S_ISGID and stat.S_ISDIR(status.mode)
+        if is_inherited and not status.mode & stat.S_ISGID:
+            owner = owner._replace(set_ids=stat.S_ISGID)
+        self._files.note_new(fd, owner)
+
+    def _origin(self, caller: Caller, parent: int, leaf: bytes) -> Origin | None:
+        status = status_of(parent)
+        if not self._files.tree.has(status):
+            return None
+        creator = self._creator_of(caller)
+        known = self._files.known(parent, status)
+        gid = known.gid if known.mode & stat.S_ISGID else creator.gids.file_system
+        owner = Remembered(creator.uids.file_system, gid)
+        return Origin(parent, leaf, status.mode, known, creator, owner)
+
+    def _differs(self, origin: Origin) -> bool:
+        """Say whether the kernel would not make the file as it has to be."""
+        if (origin.owner.uid, origin.owner.gid) != (0, 0):
+            return True
+        if not origin.creator.has(CAP_DAC_OVERRIDE):
+            return True
+        # The bit may be kept off the disk by a filter, and then the kernel does not hand it down.
+        is_on_disk = not (origin.parent_known.mode ^ origin.parent_mode) & stat.S_ISGID
+        return not is_on_disk or self._is_recorded(origin.parent, origin.leaf)
+
+    def _is_recorded(self, parent: int, leaf: bytes) -> bool:
+        if not self._files.may_be_recorded(leaf):
+            return False
+        directory = self._files.tree.path(parent, status_of(parent))
+        return self._files.is_recorded(join(directory, os.fsdecode(leaf)))
+
+
+def _check(creator: Credentials, known: Known, wanted: int) -> None:
+    """Apply the permission bits as path_resolution(7) has it."""
+    if creator.has(CAP_DAC_OVERRIDE):
+        return
+    if creator.uids.file_system == known.uid:
+        granted = known.mode >> 6
+    elif known.gid == creator.gids.file_system or known.gid in creator.groups:
+        granted = known.mode >> 3
+    else:
+        granted = known.mode
+    if wanted & ~granted & 7:
+        raise no_such(errno.EACCES)

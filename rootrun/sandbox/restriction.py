@@ -1,0 +1,27 @@
+"""What a seccomp filter above this process forbids: in a Nix build, set-id modes and xattrs."""
+
+import errno
+import os
+from pathlib import Path
+
+_SET_UID_MODE = 0o4700
+_XATTR = "user.rootrun.probe"
+_REFUSALS = {errno.EPERM, errno.ENOTSUP}
+
+
+def refuses_set_ids(directory: Path) -> bool:
+    """Say whether set-id modes or extended attributes are refused to files of ``directory``.
+
+    It must be on a disk that has them, and this process root of its namespace.
+    """
+    fd = os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        os.fchmod(fd, _SET_UID_MODE)
+        os.setxattr(fd, _XATTR, b"")
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            raise
+        return True
+    finally:
+        os.close(fd)
+    return False
