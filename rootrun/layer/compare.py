@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 from rootrun.layer.entry import SET_ID_BITS, Entry, EntryPath, EntryType
 from rootrun.layer.metadata import entry_of, kept_xattrs
 from rootrun.layer.policy import LayerPolicy, OwnerRule
+from rootrun.layer.unheld import is_copied_up, with_unheld, without_privileges
 
 _BLOCK = 1 << 20
 _SHOWN_PATHS = 5
@@ -123,6 +124,13 @@ class PathOnDisk(NamedTuple):
     status: os.stat_result
 
 
+class Copied(NamedTuple):
+    """lstat(2) of a path of the upper, and whether it is the base's own (``is_copied_up``)."""
+
+    status: os.stat_result
+    is_copied_up: bool
+
+
 class Comparison:
     """The rules by which a path is a change, for one policy; drops are counted in ``notes``."""
 
@@ -145,20 +153,22 @@ class Comparison:
         Content is read only where type and size are the same.
         """
         remembered = self.remembered(here.directory_fd, here.name, here.status)
-        entry = remembered.on(_read_entry(here))
+        entry, xattr_names = _read_entry(here)
+        entry = remembered.on(entry)
         if below is None or below.entry.type is not entry.type or below.disk is None:
             return self.rewritten(entry)
+        copied = Copied(here.status, is_copied_up(here.status, below.disk, xattrs=xattr_names))
         if entry.type is EntryType.FILE:
-            return self._changed_content(here, entry, below, remembered)
+            return self._changed_content(here, entry, below, copied=copied, remembered=remembered)
         if entry.link_target != below.entry.link_target or entry.rdev != below.entry.rdev:
-            true = _true(entry, here.status, below, disk_xattrs={})
+            true = _true(entry, copied, below, disk_xattrs={}, is_stripped=False)
             return self.rewritten(remembered.on(true))
-        return self.changed_metadata(entry, here.status, below, base_fd=-1, remembered=remembered)
+        return self.changed_metadata(entry, copied, below, base_fd=-1, remembered=remembered)
 
     def changed_metadata(
         self,
         entry: Entry,
-        status: os.stat_result,
+        here: Copied,
         below: BaseEntry,
         *,
         base_fd: int,
@@ -170,7 +180,9 @@ class Comparison:
         extended attributes that a layer keeps.
         """
         disk_xattrs = kept_xattrs(base_fd) if base_fd >= 0 else {}
-        true = remembered.on(_true(entry, status, below, disk_xattrs=disk_xattrs))
+        is_given_away = remembered.uid is not None or remembered.gid is not None
+        true = _true(entry, here, below, disk_xattrs=disk_xattrs, is_stripped=is_given_away)
+        true = remembered.on(true)
         old = below.entry
         owner_is_new = (true.uid, true.gid) != (old.uid, old.gid)
         old_xattrs = disk_xattrs if below.disk_xattrs else dict(old.xattrs)
@@ -192,16 +204,22 @@ class Comparison:
         return replace(entry, uid=uid, gid=gid, mtime_s=self._policy.mtime_s)
 
     def _changed_content(
-        self, here: PathOnDisk, entry: Entry, below: BaseEntry, remembered: Remembered
+        self,
+        here: PathOnDisk,
+        entry: Entry,
+        below: BaseEntry,
+        *,
+        copied: Copied,
+        remembered: Remembered,
     ) -> Entry | None:
         base_file = os.open(here.name, _OPEN_FILE, dir_fd=here.base_fd)
         try:
             if entry.size_bytes == os.fstat(base_file).st_size and _same_content(here, base_file):
                 return self.changed_metadata(
-                    entry, here.status, below, base_fd=base_file, remembered=remembered
+                    entry, copied, below, base_fd=base_file, remembered=remembered
                 )
             disk_xattrs = kept_xattrs(base_file)
-            true = _true(entry, here.status, below, disk_xattrs=disk_xattrs)
+            true = _true(entry, copied, below, disk_xattrs=disk_xattrs, is_stripped=True)
             return self.rewritten(remembered.on(true))
         finally:
             os.close(base_file)
@@ -209,36 +227,40 @@ class Comparison:
 
 def _true(
     entry: Entry,
-    status: os.stat_result,
+    here: Copied,
     below: BaseEntry,
     *,
     disk_xattrs: Mapping[str, bytes],
+    is_stripped: bool,
 ) -> Entry:
     """Return ``entry`` with what the disk could not hold of the base, where it is unchanged.
 
-    A copied-up file has the owner and the mode that the disk has for the base's.
-    What is still the same, the run has not changed, and the truth is the image's.
+    ``is_stripped``: it was written or given away, which takes privileges from a file.
     """
-    if below.disk is None:
+    if below.disk is None or not here.is_copied_up:
         return entry
-    if (status.st_uid, status.st_gid) == (below.disk.st_uid, below.disk.st_gid):
-        entry = replace(entry, uid=below.entry.uid, gid=below.entry.gid)
-    if status.st_mode == below.disk.st_mode:
-        entry = replace(entry, mode=below.entry.mode)
-    if not below.disk_xattrs and dict(entry.xattrs) == disk_xattrs:
-        entry = replace(entry, xattrs=below.entry.xattrs)
+    held = None if below.disk_xattrs else disk_xattrs
+    entry = with_unheld(
+        entry, here.status, base=below.entry, base_status=below.disk, disk_xattrs=held
+    )
+    if is_stripped:
+        return without_privileges(
+            entry, here.status, base_status=below.disk, disk_xattrs=disk_xattrs
+        )
     return entry
 
 
-def _read_entry(here: PathOnDisk) -> Entry:
+def _read_entry(here: PathOnDisk) -> tuple[Entry, list[str] | None]:
+    """Return a path as the disk has it, and the names of its extended attributes."""
     if stat.S_ISLNK(here.status.st_mode):
         target = os.readlink(here.name, dir_fd=here.directory_fd)
-        return entry_of(here.path, here.status, link_target=target)
+        return entry_of(here.path, here.status, link_target=target), None
     if not stat.S_ISREG(here.status.st_mode):
-        return entry_of(here.path, here.status)
+        return entry_of(here.path, here.status), None
     descriptor = os.open(here.name, _OPEN_FILE, dir_fd=here.directory_fd)
     try:
-        return entry_of(here.path, here.status, xattrs=kept_xattrs(descriptor))
+        entry = entry_of(here.path, here.status, xattrs=kept_xattrs(descriptor))
+        return entry, os.listxattr(descriptor)
     finally:
         os.close(descriptor)
 

@@ -11,14 +11,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
-from rootrun.layer.compare import BaseEntry, Comparison, DiffNotes, Ownership, PathOnDisk
+from rootrun.layer.compare import (
+    BaseEntry,
+    Comparison,
+    Copied,
+    DiffNotes,
+    Ownership,
+    PathOnDisk,
+)
 from rootrun.layer.cursor import Cursor
 from rootrun.layer.entry import ROOT, Entry, EntryPath, EntryType, entry_type, join, name_bytes
-from rootrun.layer.metadata import entry_of, is_whiteout, kept_xattrs
+from rootrun.layer.metadata import (
+    OPAQUE_XATTR,
+    ORIGIN_XATTR,
+    entry_of,
+    is_whiteout,
+    kept_xattrs,
+)
 from rootrun.layer.policy import LayerPolicy
 from rootrun.layer.whiteout import WHITEOUT_PREFIX
 
-_OPAQUE = "user.overlay.opaque"
 _WHITEOUT_MODE = 0o644
 
 
@@ -113,7 +125,7 @@ class _Walk:
         entry = entry_of(ROOT, status, xattrs=kept_xattrs(fd))
         changed = self._compare.changed_metadata(
             entry,
-            status,
+            Copied(status, True),
             self._base.root(),
             base_fd=self._below.fd,
             remembered=self._compare.remembered(fd, "", status),
@@ -207,8 +219,9 @@ class _Walk:
             self._below.enter(name)
             directory.in_base = True
             directory.merged = here.merged and not _is_opaque(fd)
+            copied = Copied(status, ORIGIN_XATTR in os.listxattr(fd))
             changed = self._compare.changed_metadata(
-                entry, status, below, base_fd=self._below.fd, remembered=remembered
+                entry, copied, below, base_fd=self._below.fd, remembered=remembered
             )
             if changed is None:
                 xattrs = entry.xattrs if below.disk_xattrs else below.entry.xattrs
@@ -228,4 +241,4 @@ class _Walk:
 
 def _is_opaque(descriptor: int) -> bool:
     # listxattr: a Nix sandbox refuses getxattr.
-    return _OPAQUE in os.listxattr(descriptor)
+    return OPAQUE_XATTR in os.listxattr(descriptor)

@@ -13,15 +13,10 @@ from contextlib import AbstractContextManager
 from rootrun.errors import LayerError, SandboxError
 from rootrun.layer.entry import ROOT, EntryPath, parent
 from rootrun.layer.ledger import Ledger
+from rootrun.layer.metadata import OPAQUE_XATTR
 from rootrun.layer.tree import Tree
 
 log = logging.getLogger(__name__)
-
-OPAQUE_XATTR = "user.overlay.opaque"
-"""Hides what lower layers have in a directory (overlayfs.rst, whiteouts and opaque directories)."""
-
-ORIGIN_XATTR = "user.overlay.origin"
-"""Lets readdir(3) leave out the whiteouts of a directory that one layer has: see ``Nodes``."""
 
 MarkedDirectories = Callable[[int, Sequence[bool]], AbstractContextManager[int]]
 """Makes directories "0", "1", ... and gives a descriptor of where they are; in the end they go.

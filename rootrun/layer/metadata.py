@@ -1,11 +1,19 @@
 """The metadata of a path on disk, as an entry: what tar can say of it."""
 
+import errno
 import os
 import stat
 import struct
 from collections.abc import Mapping
 
+from rootrun.errors import LayerError
 from rootrun.layer.entry import Entry, EntryPath, EntryType, entry_type, is_kept_xattr
+
+OPAQUE_XATTR = "user.overlay.opaque"
+"""Hides what lower layers have in a directory (overlayfs.rst, whiteouts and opaque directories)."""
+
+ORIGIN_XATTR = "user.overlay.origin"
+"""Is on what was copied up, and lets a directory's listing leave out its whiteouts (see Nodes)."""
 
 CAPABILITY = "security.capability"
 # struct vfs_ns_cap_data, linux/capability.h: revision and flags, two pairs of words, root id.
@@ -30,13 +38,29 @@ def portable_capability(value: bytes) -> bytes:
 
 
 def kept_xattrs(descriptor: int) -> dict[str, bytes]:
-    """Return the extended attributes of an open file that a layer keeps, by name."""
+    """Return the extended attributes of an open file that a layer keeps, by name.
+
+    Raises LayerError where a seccomp filter lets nobody read what is there.
+    """
     values = {}
     for name in sorted(os.listxattr(descriptor)):
         if is_kept_xattr(name):
-            value = os.getxattr(descriptor, name)
+            value = _read_xattr(descriptor, name)
             values[name] = portable_capability(value) if name == CAPABILITY else value
     return values
+
+
+def _read_xattr(descriptor: int, name: str) -> bytes:
+    try:
+        return os.getxattr(descriptor, name)
+    except OSError as error:
+        # Nix 2.26 refuses getxattr(2). What is unpacked under its filter has none to read.
+        if error.errno != errno.ENOTSUP:
+            raise
+        raise LayerError(
+            f"read extended attribute: {name}: {error.strerror}",
+            hint="a seccomp filter refuses it, as in a Nix build: give --no-cache",
+        ) from error
 
 
 def entry_of(

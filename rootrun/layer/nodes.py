@@ -9,7 +9,7 @@ from rootrun.layer.attributes import Owners, clear_xattrs, kept_of, set_xattrs
 from rootrun.layer.crc import crc32_zeros
 from rootrun.layer.entry import ROOT, SET_ID_BITS, Entry, EntryPath, parent
 from rootrun.layer.ledger import Ledger, visit
-from rootrun.layer.marks import ORIGIN_XATTR
+from rootrun.layer.metadata import ORIGIN_XATTR
 from rootrun.layer.place import OPEN_DIRECTORY, UNFINISHED_MODE, Ground, Place
 from rootrun.layer.record import Recorded
 from rootrun.layer.tree import Directory

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rootrun.errors import SandboxError
-from rootrun.layer.marks import OPAQUE_XATTR, ORIGIN_XATTR
+from rootrun.layer.metadata import OPAQUE_XATTR, ORIGIN_XATTR
 from rootrun.layer.removal import remove_tree
 from rootrun.sandbox.overlay import mount_overlay, unmount
 

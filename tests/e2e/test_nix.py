@@ -3,11 +3,14 @@
 What it writes there is what it writes anywhere else, byte by byte.
 """
 
+from pathlib import Path
+
 import pytest
 
-from tests.support.nix import nix_rootrun
+from tests.support.images import assert_image_valid
+from tests.support.nix import REFUSE_XATTRS, nix_rootrun, try_nix
 from tests.support.tarball import device, directory, file, hardlink, opaque, tarball, whiteout
-from tests.support.workplace import Workplace, busybox_layer, content_of, layers_of
+from tests.support.workplace import Workplace, busybox_layer, config_of, content_of, layers_of
 
 pytestmark = [pytest.mark.userns, pytest.mark.peers]
 
@@ -51,24 +54,101 @@ SCRIPTS = {
 }
 
 
+CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")
+HELD_BY_NO_DISK = tarball(
+    *(file(f"s/{name}", bytes(3000), mode=0o6755) for name in "abcdef"),
+    *(
+        file(f"c/{name}", b"c", xattrs={"security.capability": CAPABILITY, "user.x": b"1"})
+        for name in "abcd"
+    ),
+    file("s/locked", b"l", mode=0o2644),
+    directory("s/g", mode=0o2775, xattrs={"user.d": b"2"}),
+    file("s/g/x"),
+)
+ON_SET_IDS = {
+    "untouched": "touch /s/a /c/a; chmod 2775 /s/g || true; echo > /s/g/new; echo >> /s/b 2> /x",
+    "written": "echo >> /s/a; echo > /c/a; echo >> /s/locked; : > /s/b; : >> /s/c",
+    "given away": "chown 0:0 /s/a /c/a /s/locked; chown -R 0:0 /s/g",
+    "another mode": "chmod 700 /s/a; chmod 600 /c/a; chmod 644 /s/g/x",
+    "replaced": "cp /s/a /new; rm /s/a /c/a; mv /new /s/a; cat /c/b > /c/a; rm -r /s/g; mkdir /s/g",
+    "deleted": "rm /s/a /c/a; rm -r /s/g",
+}
+
+
+def both(
+    script: str,
+    inside: Workplace,
+    outside: Workplace,
+    *layers: bytes,
+    refuse_getxattr: bool = False,
+) -> tuple[Path, Path]:
+    """Run ``script`` in a sandboxed build and outside, and return the two images."""
+    layers = (busybox_layer(), *layers)
+    base = inside.base("base.tar", *layers)
+    build = nix_rootrun(inside, script, base=base, refuse_getxattr=refuse_getxattr)
+    return build.output, outside.build(script, base=outside.base("base.tar", *layers))
+
+
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS.keys())
 def test_the_layer_is_that_of_a_run_outside(
     script: str, lone_workplace: Workplace, workplace: Workplace
 ) -> None:
-    layers = (busybox_layer(), LOWER, UPPER)
-    inside = nix_rootrun(lone_workplace, script, base=lone_workplace.base("base.tar", *layers))
-    outside = workplace.build(script, base=workplace.base("base.tar", *layers))
-    assert layers_of(inside.output) == layers_of(outside)
+    inside, outside = both(script, lone_workplace, workplace, LOWER, UPPER)
+    assert layers_of(inside) == layers_of(outside)
+
+
+@pytest.mark.parametrize("refused", [False, True], ids=["setxattr refused", "getxattr as well"])
+@pytest.mark.parametrize("script", ON_SET_IDS.values(), ids=ON_SET_IDS.keys())
+def test_set_ids_and_capabilities_of_the_base_stay_or_go_as_outside(
+    script: str, refused: bool, lone_workplace: Workplace, workplace: Workplace
+) -> None:
+    inside, outside = both(
+        script, lone_workplace, workplace, HELD_BY_NO_DISK, refuse_getxattr=refused
+    )
+    assert layers_of(inside) == layers_of(outside)
 
 
 def test_the_script_sees_what_it_sees_outside(
     lone_workplace: Workplace, workplace: Workplace
 ) -> None:
-    script = (
-        "find /d /r /fresh /alone /merged > /found; ls -ln /d /r /fresh /alone /merged >> /found"
-    )
-    layers = (busybox_layer(), LOWER, UPPER)
-    inside = nix_rootrun(lone_workplace, script, base=lone_workplace.base("base.tar", *layers))
-    outside = workplace.build(script, base=workplace.base("base.tar", *layers))
+    script = "find /d /r /fresh /alone /merged > /found; ls -ln /d /r /fresh /alone >> /found"
+    inside, outside = both(script, lone_workplace, workplace, LOWER, UPPER)
     assert b"/d/e/new\n" in content_of(outside, "found")
-    assert content_of(inside.output, "found") == content_of(outside, "found")
+    assert content_of(inside, "found") == content_of(outside, "found")
+
+
+@pytest.mark.parametrize("caller", ["root", "single", "subids"])
+def test_the_image_is_that_of_a_run_outside_and_reproducible(
+    caller: str, root_workplace: Workplace, lone_workplace: Workplace, workplace: Workplace
+) -> None:
+    place = {"root": root_workplace, "single": lone_workplace, "subids": workplace}[caller]
+    base = place.base("base.tar", busybox_layer(), LOWER, UPPER)
+    build = nix_rootrun(place, SCRIPTS["changes"], base=base, check=True)
+    outside = place.build(SCRIPTS["changes"], "--name", "out.tar", base=base)
+    assert_image_valid(build.output)
+    assert layers_of(build.output) == layers_of(outside)
+    assert config_of(build.output) == config_of(outside)
+
+
+def test_a_failing_script_fails_the_build_with_its_words(lone_workplace: Workplace) -> None:
+    command = "rootrun --from $base --script $script -o $out || { echo status $?; exit 1; }"
+    base = lone_workplace.base()
+    done = try_nix(lone_workplace, "echo words; exit 7", base=base, command=command)
+    assert done.returncode != 0
+    assert b"words\n" in done.stderr
+    assert b"ended with status 7\n" in done.stderr
+    assert b"status 7\n" in done.stderr
+
+
+def test_an_attribute_that_cannot_be_read_is_not_dropped(lone_workplace: Workplace) -> None:
+    base = lone_workplace.base("base.tar", busybox_layer(), HELD_BY_NO_DISK)
+    outside = lone_workplace.build("echo >> /c/a", "--cache-dir", "cache", base=base)
+    lone_workplace.write("refuse.py", REFUSE_XATTRS)
+    run = "python3 refuse.py rootrun --from base.tar --script setup.sh -o again.tar"
+    refused = lone_workplace.shell(f"{run} --cache-dir cache")
+    assert refused.returncode == 125
+    assert b"error: read extended attribute: user.x: " in refused.stderr
+    assert b"--no-cache" in refused.stderr
+    done = lone_workplace.shell(f"{run} --no-cache")
+    assert done.returncode == 0, done.stderr.decode()
+    assert layers_of(lone_workplace.path / "again.tar") == layers_of(outside)

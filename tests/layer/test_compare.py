@@ -9,7 +9,7 @@ import pytest
 
 from rootrun.layer.compare import BaseEntry, Comparison, DiffNotes, PathOnDisk
 from rootrun.layer.entry import Entry, EntryPath, EntryType
-from rootrun.layer.metadata import entry_of
+from rootrun.layer.metadata import ORIGIN_XATTR, entry_of
 from rootrun.layer.policy import LayerPolicy, OwnerRule
 from tests.support.stacks import OPEN_DIRECTORY, open_descriptors
 
@@ -56,11 +56,12 @@ class Pair:
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Pair:
-    """A file that is the same in both."""
+    """A file that is the same in both, as overlayfs leaves one that it has copied up."""
     pair = Pair(tmp_path)
     for directory in (pair.base, pair.upper):
         (directory / NAME).write_bytes(b"same")
         (directory / NAME).chmod(0o640)
+    os.setxattr(pair.upper / NAME, ORIGIN_XATTR, b"")
     return pair
 
 
@@ -139,6 +140,32 @@ def test_what_the_disk_misstates_stays_the_image_s_where_it_is_unchanged(pair: P
 
 def test_a_mode_that_the_disk_could_not_hold_is_no_change(pair: Pair) -> None:
     assert pair.changed(truth=lambda entry: replace(entry, mode=0o6755)) is None
+
+
+def test_another_file_of_the_same_name_has_nothing_of_the_image_s(pair: Pair) -> None:
+    os.removexattr(pair.upper / NAME, ORIGIN_XATTR)
+    keep = LayerPolicy(owner=OwnerRule.KEEP)
+    changed = pair.changed(keep, truth=true_entry, disk_xattrs=False)
+    assert changed is not None
+    assert (changed.uid, changed.gid) == (os.getuid(), os.getgid())
+    assert not changed.xattrs
+
+
+@pytest.mark.parametrize(
+    ("mode", "left"),
+    [(0o6755, 0o755), (0o4640, 0o640), (0o2640, 0o2640), (0o6640, 0o2640), (0o1777, 0o1777)],
+    ids=["both", "setuid", "mandatory locking", "setuid and locking", "sticky"],
+)
+def test_what_is_written_loses_what_the_disk_could_not_hold(
+    mode: int, left: int, pair: Pair
+) -> None:
+    (pair.upper / NAME).write_bytes(b"diff")
+    xattrs = {"security.capability": b"c", "user.a": b"1"}
+    changed = pair.changed(
+        truth=lambda entry: replace(entry, mode=mode, xattrs=xattrs), disk_xattrs=False
+    )
+    assert changed is not None
+    assert (changed.mode, dict(changed.xattrs)) == (left, {"user.a": b"1"})
 
 
 @pytest.mark.root

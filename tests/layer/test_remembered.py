@@ -7,7 +7,7 @@ import pytest
 
 from rootrun.layer.compare import BaseEntry, Comparison, DiffNotes, PathOnDisk, Remembered
 from rootrun.layer.entry import Entry, EntryPath, EntryType
-from rootrun.layer.metadata import entry_of
+from rootrun.layer.metadata import ORIGIN_XATTR, entry_of
 from rootrun.layer.policy import LayerPolicy, OwnerRule
 from tests.support.stacks import OPEN_DIRECTORY
 
@@ -30,11 +30,12 @@ class Memory:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Two directories with the same file."""
+    """Two directories with the same file, in the upper as overlayfs has copied it up."""
     for name in ("upper", "base"):
         (tmp_path / name).mkdir()
         (tmp_path / name / NAME).write_bytes(b"same")
         os.chown(tmp_path / name / NAME, os.getuid(), os.getgid())
+    os.setxattr(tmp_path / "upper" / NAME, ORIGIN_XATTR, b"")
     return tmp_path
 
 
@@ -44,13 +45,14 @@ def compared(
     *,
     policy: LayerPolicy = KEEP,
     truth: tuple[int, int] | None = None,
+    mode: int = 0o644,
 ) -> Entry | None:
-    """Compare with a base whose owner is ``truth``; None: there is none."""
+    """Compare with a base of owner ``truth`` and ``mode``; None: there is none."""
     below = None
     if truth is not None:
         status = os.lstat(place / "base" / NAME)
-        entry = Entry(path=PATH, type=EntryType.FILE, mode=0o644, uid=truth[0], gid=truth[1])
-        assert entry_of(PATH, status).mode == entry.mode
+        entry = Entry(path=PATH, type=EntryType.FILE, mode=mode, uid=truth[0], gid=truth[1])
+        assert entry_of(PATH, status).mode == 0o644
         below = BaseEntry(entry, status)
     fds = [os.open(place / name, OPEN_DIRECTORY) for name in ("upper", "base")]
     try:
@@ -82,6 +84,12 @@ def test_a_remembered_owner_is_a_change_and_the_rest_is_the_base_s(
 @pytest.mark.parametrize("remembered", [None, Remembered(42, 43), Remembered(42, None)])
 def test_the_base_s_own_owner_is_no_change(remembered: Remembered | None, place: Path) -> None:
     assert compared(place, remembered, truth=(42, 43)) is None
+
+
+def test_a_file_that_was_given_away_loses_its_set_id_bits(place: Path) -> None:
+    changed = compared(place, Remembered(0, 0), truth=(0, 0), mode=0o4644)
+    assert changed is not None
+    assert changed.mode == 0o644
 
 
 def test_an_owner_alone_is_no_change_where_owners_do_not_count(place: Path) -> None:
