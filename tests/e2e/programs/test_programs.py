@@ -1,0 +1,14 @@
+"""Real programs do for a user of one uid what they do with many: the layers are the same bytes."""
+
+import pytest
+
+from tests.e2e.programs.pair import SCRIPTS, Pair
+
+pytestmark = [pytest.mark.userns, pytest.mark.peers, pytest.mark.slow]
+
+PLAIN = sorted({script.stem for script in SCRIPTS.iterdir()} - {"tools"})
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_programs_give_the_layer_of_real_ids(name: str, pair: Pair) -> None:
+    pair.assert_same_layer(name)
