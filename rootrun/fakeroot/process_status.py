@@ -1,0 +1,33 @@
+"""What the kernel says of a process in /proc/PID/status (proc_pid_status(5))."""
+
+from typing import NamedTuple
+
+
+class ProcessStatus(NamedTuple):
+    """A process or a thread of it. ``pids`` are outermost first, the last is its own view."""
+
+    pids: tuple[int, ...]
+    process: int  # the pid of its process, here
+    permitted: int
+    effective: int
+    inheritable: int
+    has_no_new_privs: bool
+
+    @property
+    def own_pid(self) -> int:
+        """Its pid, of a thread its tid, in its own pid namespace."""
+        return self.pids[-1]
+
+
+def read_process_status(pid: int) -> ProcessStatus:
+    """Read it; ``FileNotFoundError`` or ESRCH if there is no such process."""
+    with open(f"/proc/{pid}/status", "rb") as status:
+        fields = dict(line.split(b":", 1) for line in status.read().splitlines())
+    return ProcessStatus(
+        pids=tuple(map(int, fields[b"NSpid"].split())),
+        process=int(fields[b"Tgid"]),
+        permitted=int(fields[b"CapPrm"], 16),
+        effective=int(fields[b"CapEff"], 16),
+        inheritable=int(fields[b"CapInh"], 16),
+        has_no_new_privs=fields.get(b"NoNewPrivs", b"").strip() == b"1",  # since Linux 4.10
+    )
