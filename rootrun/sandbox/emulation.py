@@ -1,5 +1,7 @@
 """Handing a step's listener to the main process, which answers there in the kernel's place.
 
+Where the filter traps as well, the main process first becomes the step's tracer.
+
 ``_socket`` is imported by ``open_handover`` first, before the root switch: most containers do
 without, and socket.py on top of it costs more to import than a container to start.
 """
@@ -9,13 +11,19 @@ import errno
 import os
 import select
 import signal
-from contextlib import suppress
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from typing import TYPE_CHECKING
 
 from rootrun.errors import RootrunError, SandboxError
 from rootrun.sandbox import syscalls
 from rootrun.sandbox.forking import FORWARDED_SIGNALS
 from rootrun.sandbox.notify import Listener
 from rootrun.sandbox.spec import Emulator
+
+if TYPE_CHECKING:
+    from rootrun.sandbox.tracing import Tracer
 
 _SPEC_ALLOW = 4  # spare programs the slower branches that a barrier would want
 _NEW_LISTENER = 8
@@ -25,8 +33,11 @@ _LISTENING = (_SPEC_ALLOW | _NEW_LISTENER | _WAIT_KILLABLE_RECV, _SPEC_ALLOW | _
 # EBUSY: a filter above us has a listener (nested). ENOSYS, EINVAL: this kernel has none. EPERM: a
 # filter above us forbids seccomp(2).
 _REFUSED = {errno.EBUSY, errno.ENOSYS, errno.EINVAL, errno.EPERM}
-_ACKNOWLEDGED = b"a"
+_LISTENER = b"l"  # of the step: here it is, or
+_TRACE = b"t"  # trace me; the answer is an errno
+_ACKNOWLEDGED = b"\0"
 _DESCRIPTOR_BYTES = array.array("i").itemsize
+_CREDENTIALS = struct.Struct("=iII")  # struct ucred: pid, uid, gid
 
 
 def open_handover() -> tuple[int, int]:
@@ -43,18 +54,25 @@ def emulate(emulator: Emulator, handover: int) -> str | None:
     Returns once the main process has the listener, if there is one; ends if that process is gone.
     Returns a warning if the fallback had to do, or nothing at all is possible.
     """
+    program, warning = emulator.program, None
+    if emulator.traps and (refusal := _ask_for_tracer(handover)):
+        program = emulator.untrapped_program
+        warning = (
+            f"emulate root: ptrace: {os.strerror(refusal)}: "
+            "what a filter around rootrun refuses will not be remembered"
+        )
     if emulator.wants_listener:
         try:
-            listener = _install(emulator.program, _LISTENING)
+            listener = _install(program, _LISTENING)
         except OSError as error:
             return _fall_back(emulator.fallback_program, error)
         _hand_over(listener, handover)
-        return None
+        return warning
     try:
-        _install(emulator.program, _PLAIN)
+        _install(program, _PLAIN)
     except OSError as error:
-        return _fall_back(emulator.program, error)
-    return None
+        return _fall_back(program, error)
+    return warning
 
 
 def _fall_back(program: bytes, refusal: OSError) -> str:
@@ -85,25 +103,42 @@ def _install(program: bytes, attempts: tuple[int, ...]) -> int:
 
 
 def _hand_over(listener: int, handover: int) -> None:
+    # From here on nothing may be called that the filter asks about: nobody is there to answer.
+    _ask(handover, _LISTENER, array.array("i", [listener]))
+    os.close(listener)
+
+
+def _ask_for_tracer(handover: int) -> int:
+    """Have the main process trace this one; return 0, or the errno of its failure."""
+    # It has no rights over the namespace in which it was executed, as we were: ptrace(2) wants them
+    # for what is not dumpable. No process of the container runs yet that could use the moment.
+    syscalls.allow_inspection()
+    try:
+        return _ask(handover, _TRACE, array.array("i"))[0]
+    finally:
+        syscalls.forbid_inspection()
+
+
+def _ask(handover: int, question: bytes, descriptors: "array.array[int]") -> bytes:
     import _socket  # loaded since ``open_handover``
 
-    # From here on nothing may be called that the filter asks about: nobody is there to answer.
     sender = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, handover)
-    rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [listener]))
-    sender.sendmsg([_ACKNOWLEDGED], [rights])
-    os.close(listener)
-    if not sender.recv(1):
+    rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptors)] if descriptors else []
+    sender.sendmsg([question], rights)
+    answer = sender.recv(1)
+    if not answer:
         os._exit(1)
     sender.detach()
+    return answer
 
 
 class Supervision:
-    """The main process's side: the listeners of a container's steps, one after another.
+    """The main process's side: the listeners of a container's steps, and their tracer, if any.
 
     Owns the receiving end of ``open_handover``.
     """
 
-    __slots__ = ("_emulator", "_listeners", "_receiver")
+    __slots__ = ("_emulator", "_listeners", "_receiver", "_tracer")
 
     def __init__(self, emulator: Emulator, receiver: int) -> None:
         import _socket
@@ -111,50 +146,28 @@ class Supervision:
         self._emulator = emulator
         self._receiver = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, receiver)
         self._listeners: dict[int, Listener] = {}
+        self._tracer = _new_tracer(emulator) if emulator.traps else None
+        if self._tracer is not None:
+            # The kernel then says of each message which process sent it, by its pid here.
+            self._receiver.setsockopt(_socket.SOL_SOCKET, _socket.SO_PASSCRED, 1)
 
-    def watch(self, poller: "select.poll") -> None:
-        """Have ``poller`` tell what ``attend`` is to be called with."""
+    @contextmanager
+    def watching(self, poller: "select.poll") -> Iterator[None]:
+        """Have ``poller`` tell in the block what ``attend`` is to be called with."""
         for fd in (self._receiver.fileno(), *self._listeners):
             poller.register(fd, select.POLLIN)
+        with self._tracer.watching(poller) if self._tracer else nullcontext():
+            yield
 
     def attend(self, fd: int, events: int, poller: "select.poll") -> None:
-        """Take a listener, answer what it tells, or close it with its last process.
+        """Take a listener, answer what it tells, or close it with its last process; or trace.
 
         Raises ``SandboxError`` if the emulator fails; all calls then fail with ENOSYS.
         """
-        if fd == self._receiver.fileno():
-            self._take_listener(poller)
-        elif events & select.POLLIN:
-            self._serve(self._listeners[fd])
-        else:
-            poller.unregister(fd)
-            self._listeners.pop(fd).close()
-
-    def close(self) -> None:
-        """Close everything; no call is left waiting."""
-        self._close_listeners()
-        self._receiver.close()
-
-    def _take_listener(self, poller: "select.poll") -> None:
-        import _socket
-
-        size = _socket.CMSG_SPACE(_DESCRIPTOR_BYTES)
-        content, rights, _, _ = self._receiver.recvmsg(1, size, _socket.MSG_CMSG_CLOEXEC)
-        if not content:
-            poller.unregister(self._receiver.fileno())  # the container has ended
-            return
-        (fd,) = array.array("i", rights[0][2])
-        self._listeners[fd] = Listener(fd)
-        poller.register(fd, select.POLLIN)
-        with suppress(BrokenPipeError):  # it was killed while it waited
-            self._receiver.send(_ACKNOWLEDGED)
-
-    def _serve(self, listener: Listener) -> None:
-        # A signal that interrupted the answer would leave its caller waiting while the script
-        # cleans up.
+        # A signal that interrupted it would leave a caller waiting while the script cleans up.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED_SIGNALS)
         try:
-            self._emulator.serve(listener)
+            self._attend(fd, events, poller)
         except RootrunError:
             self._close_listeners()
             raise
@@ -164,7 +177,66 @@ class Supervision:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
+    def reap_tracees(self) -> None:
+        """Let a container that was killed come to its end: see ``Tracer.reap_all``."""
+        if self._tracer is not None:
+            self._tracer.reap_all()
+
+    def close(self) -> None:
+        """Close everything; no call is left waiting."""
+        self._close_listeners()
+        self._receiver.close()
+        if self._tracer is not None:
+            self._tracer.close()
+
+    def _attend(self, fd: int, events: int, poller: "select.poll") -> None:
+        if fd == self._receiver.fileno():
+            self._take_message(poller)
+        elif self._tracer is not None and fd == self._tracer.fileno():
+            self._tracer.attend()
+        elif events & select.POLLIN:
+            self._emulator.serve(self._listeners[fd])
+        else:
+            poller.unregister(fd)
+            self._listeners.pop(fd).close()
+
+    def _take_message(self, poller: "select.poll") -> None:
+        import _socket
+
+        size = _socket.CMSG_SPACE(_DESCRIPTOR_BYTES) + _socket.CMSG_SPACE(_CREDENTIALS.size)
+        content, ancillary, _, _ = self._receiver.recvmsg(1, size, _socket.MSG_CMSG_CLOEXEC)
+        if not content:
+            poller.unregister(self._receiver.fileno())  # the container has ended
+            return
+        told = {kind: value for _, kind, value in ancillary}
+        if content == _TRACE:
+            pid, _, _ = _CREDENTIALS.unpack(told[_socket.SCM_CREDENTIALS])
+            answer = bytes([self._seize(pid)])
+        else:
+            self._take_listener(array.array("i", told[_socket.SCM_RIGHTS])[0], poller)
+            answer = _ACKNOWLEDGED
+        with suppress(BrokenPipeError):  # it was killed while it waited
+            self._receiver.send(answer)
+
+    def _seize(self, pid: int) -> int:
+        assert self._tracer is not None
+        try:
+            self._tracer.seize(pid)
+        except OSError as error:
+            return error.errno or errno.EIO
+        return 0
+
+    def _take_listener(self, fd: int, poller: "select.poll") -> None:
+        self._listeners[fd] = Listener(fd)
+        poller.register(fd, select.POLLIN)
+
     def _close_listeners(self) -> None:
         for listener in self._listeners.values():
             listener.close()
         self._listeners.clear()
+
+
+def _new_tracer(emulator: Emulator) -> "Tracer":
+    from rootrun.sandbox.tracing import Tracer
+
+    return Tracer(emulator.answer_trap)

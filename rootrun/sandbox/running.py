@@ -6,6 +6,7 @@ import select
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from rootrun.errors import RootrunError, SandboxError
 from rootrun.sandbox.channel import OuterChannel, open_channel
@@ -79,21 +80,20 @@ class RunningContainer:
         poller = select.poll()
         for fd in (self._channel.status, *tasks):
             poller.register(fd, select.POLLIN)
-        if self._supervision is not None:
-            self._supervision.watch(poller)
-        while not self._reader.is_at_end:
-            found = poller.poll(_milliseconds_until(deadline_s))
-            # Also while there is always another call to answer.
-            if not found or _milliseconds_until(deadline_s) == 0:
-                return False
-            for fd, events in found:
-                if fd in tasks:
-                    poller.unregister(fd)
-                    tasks[fd].wait()
-                elif fd == self._channel.status:
-                    self._take_messages()
-                elif self._supervision is not None:
-                    self._supervision.attend(fd, events, poller)
+        with self._supervision.watching(poller) if self._supervision else nullcontext():
+            while not self._reader.is_at_end:
+                found = poller.poll(_milliseconds_until(deadline_s))
+                # Also while there is always another call to answer.
+                if not found or _milliseconds_until(deadline_s) == 0:
+                    return False
+                for fd, events in found:
+                    if fd in tasks:
+                        poller.unregister(fd)
+                        tasks[fd].wait()
+                    elif fd == self._channel.status:
+                        self._take_messages()
+                    elif self._supervision is not None:
+                        self._supervision.attend(fd, events, poller)
         return True
 
     def stop(self, number: int, *, grace_s: float) -> None:
@@ -206,6 +206,8 @@ class RunningContainer:
         except ProcessLookupError:
             pass  # the usual case
         else:
+            if self._supervision is not None:
+                self._supervision.reap_tracees()
             # Readable once init has ended, and with it everything in its namespace: also if its
             # monitor was killed, and somebody else reaps it.
             poller = select.poll()

@@ -265,10 +265,21 @@ def forbid_inspection() -> None:
     prctl.set_dumpable(False)
 
 
+def allow_inspection() -> None:
+    """Undo ``forbid_inspection``, for who may inspect this process otherwise."""
+    prctl.set_dumpable(True)
+
+
 def hide_command_line(title: str) -> None:
-    """Show ``title`` in place of this process's arguments, which everybody can read in /proc."""
+    """Show ``title`` in place of this process's arguments, which everybody can read in /proc.
+
+    prctl.set_proctitle crashes for arguments beyond 8 KiB, or without environment.
+    """
     prctl.set_name(title)
-    prctl.set_proctitle(title)
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    start, end = int(fields[45]), int(fields[46])  # of the arguments (proc_pid_stat(5))
+    ctypes.memmove(start, title.encode()[: end - start].ljust(end - start, b"\0"), end - start)
 
 
 def has_no_new_privs() -> bool:
