@@ -2,7 +2,6 @@
 
 import os
 import signal
-import struct
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from tests.sandbox.conftest import Caller, Make, Run
 from tests.sandbox.containers import finish, start
 from tests.sandbox.inside import run_inside
+from tests.sandbox.programs import i386_program
 from tests.support.program import installation
 from tests.support.require import require
 from tests.support.users import Account
@@ -105,51 +105,36 @@ def test_script_has_no_descriptor_of_ours(run_as_caller: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "told"),
+    ("emulator", "number", "told"),
     [
-        pytest.param(212, "asked chown32 /etc/passwd (1, 2)\n", id="chown32"),
-        pytest.param(182, "asked chown /etc/passwd (1, 2)\n", id="chown of 16 bits"),
-        pytest.param(208, "", id="setresuid32"),
+        pytest.param("agree", 212, "asked chown32 /etc/passwd (1, 2)\n", id="chown32"),
+        pytest.param("agree", 182, "asked chown /etc/passwd (1, 2)\n", id="chown of 16 bits"),
+        pytest.param("fast", 208, "", id="setresuid32"),
     ],
 )
 def test_program_of_32_bits_is_answered(
-    number: int, told: str, caller: Caller, wanted: Make, busybox_root: Path
+    emulator: str, number: int, told: str, caller: Caller, wanted: Make, busybox_root: Path
 ) -> None:
     program = busybox_root / "bin" / "i386"
-    program.write_bytes(_i386_program(number, b"/etc/passwd", 1, 2))
+    program.write_bytes(i386_program(number, b"/etc/passwd", 1, 2))
     program.chmod(0o755)
-    request = wanted("i386; echo status $?", account=caller.account, emulator="agree")
+    request = wanted("i386; echo status $?", account=caller.account, emulator=emulator)
     ran = finish(start(request, account=caller.account))
     require("Exec format error" not in ran.output, "the kernel runs no programs of 32 bits")
     assert ran.output == f"{told}status 0\n"
 
 
-def _i386_program(number: int, path: bytes, first: int, second: int) -> bytes:
-    """Return a static ELF that makes one call, ``path`` first, and exits with its errno."""
-    base, headers = 0x08048000, 52 + 32
-    code = struct.pack("<BI", 0xB8, number)  # mov eax
-    code += struct.pack("<BI", 0xBB, base + headers + 64)  # mov ebx
-    code += struct.pack("<BIBI", 0xB9, first, 0xBA, second)  # mov ecx; mov edx
-    code += b"\xcd\x80\x89\xc3\xf7\xdb"  # int 0x80; mov ebx, eax; neg ebx
-    code += b"\xb8\x01\0\0\0\xcd\x80"  # exit
-    content = code.ljust(64, b"\0") + path + b"\0"
-    size = headers + len(content)
-    identification = b"\x7fELF\x01\x01\x01".ljust(16, b"\0")
-    entry = (2, 3, 1, base + headers, 52, 0, 0, 52, 32, 1, 0, 0, 0)
-    segment = (1, 0, base, base, size, size, 5, 4096)
-    return identification + struct.pack("<HHIIIIIHHHHHH8I", *entry, *segment) + content
-
-
 def _emulate_below_another() -> None:
-    from rootrun.fakeroot.filters import filter_program
+    from rootrun.fakeroot.filters import FilterPlan, filter_program
     from rootrun.fakeroot.level import Level
     from rootrun.sandbox.emulation import emulate
     from rootrun.sandbox.syscalls import install_filter
 
     class Emulator:
+        traps = False
         wants_listener = True
-        program = filter_program(Level.RECORD)
-        fallback_program = filter_program(Level.FAST)
+        program = filter_program(FilterPlan(level=Level.RECORD, is_lone=False))
+        fallback_program = filter_program(FilterPlan(level=Level.FAST))
 
     Path("file").touch()
     install_filter(Emulator.program, 8)

@@ -9,16 +9,17 @@ from dataclasses import dataclass, field
 from errno import EXDEV
 from pathlib import Path
 from signal import SIGINT, SIGKILL, SIGTERM, signal
+from struct import pack
 
 from rootrun.errors import Interrupted, RootrunError
 from rootrun.fakeroot.calls import name_of
-from rootrun.fakeroot.filters import filter_program
+from rootrun.fakeroot.filters import FilterPlan, filter_program
 from rootrun.fakeroot.level import Level
 from rootrun.sandbox.child import run_in_child
 from rootrun.sandbox.container import run_container
 from rootrun.sandbox.idmap import IdMap
 from rootrun.sandbox.idmap_choice import choose_id_map
-from rootrun.sandbox.notify import Listener, Notification
+from rootrun.sandbox.notify import Listener, Notification, SystemCall
 from rootrun.sandbox.overlay import mount_overlay, unmount
 from rootrun.sandbox.process_memory import read_path
 from rootrun.sandbox.spec import BindMount, CommandStep, ContainerSpec, ScriptStep, Step
@@ -46,14 +47,57 @@ class Wanted:
     emulator: str | None = None  # the behaviour of an Answering
 
 
+_X86_64, _I386 = 0xC000003E, 0x40000003
+_TRAPPED = {
+    (_X86_64, 90): "chmod",
+    (_X86_64, 268): "fchmodat",
+    (_X86_64, 188): "setxattr",
+    (_I386, 15): "chmod",
+    (_I386, 226): "setxattr",
+}
+
+
+def traps() -> bytes:
+    """Return the beginning of a filter: what is ``_TRAPPED`` traps (SECCOMP_RET_TRAP)."""
+    program = b""
+    for arch, number in _TRAPPED:
+        loads = [(0x20, 0, 0, 4), (0x15, 0, 3, arch), (0x20, 0, 0, 0), (0x15, 0, 1, number)]
+        program += b"".join(pack("=HBBI", *field) for field in [*loads, (0x06, 0, 0, 0x30000)])
+    return program
+
+
 class Answering:
-    """Answers each call in the one way that ``behaviour`` names, and tells of it on stderr."""
+    """Answers each call in the one way that ``behaviour`` names, and tells of it on stderr.
+
+    With ``trap`` before that, it traps some calls too, and tells of those of chmod.
+    """
 
     def __init__(self, behaviour: str) -> None:
-        self._behaviour = behaviour
-        self.wants_listener = behaviour != "fast"
-        self.program = filter_program(Level.RECORD if self.wants_listener else Level.FAST)
-        self.fallback_program = filter_program(Level.FAST)
+        self.emulates_ids = False
+        self.traps = behaviour.startswith("trap ")
+        self._behaviour = behaviour.removeprefix("trap ")
+        self.wants_listener = self._behaviour != "fast"
+        level = Level.RECORD if self.wants_listener else Level.FAST
+        self.untrapped_program = filter_program(
+            FilterPlan(level=level, is_lone=False, base_is_recorded=False)
+        )
+        self.program = (traps() if self.traps else b"") + self.untrapped_program
+        self.fallback_program = filter_program(FilterPlan(level=Level.FAST))
+
+    def answer_trap(self, call: SystemCall) -> int:
+        """Have setxattr return its size, or fail with it if that is negative; all else is done."""
+        if self._behaviour == "break":
+            raise ValueError("broken")
+        name = _TRAPPED[call.arch, call.number]
+        if name == "setxattr":
+            size = (call.arguments[3] & 0xFFFFFFFF ^ 1 << 31) - (1 << 31)
+            if size < 0:
+                raise OSError(-size, "of the test")
+            return size
+        target, mode = call.arguments[1:3] if name == "fchmodat" else call.arguments[:2]
+        path = os.fsdecode(read_path(call.pid, target))
+        os.write(2, f"trapped {name} {path} {mode:o}\n".encode())
+        return 0
 
     def serve(self, listener: Listener) -> None:
         """Take one call."""
