@@ -98,9 +98,7 @@ class Listener:
         """Have the kernel make the call after all, with arguments that may be others by now."""
         self._send(_RESPONSE.pack(notification.id, 0, 0, _FLAG_CONTINUE))
 
-    def add_descriptor(
-        self, notification: Notification, fd: int, *, is_close_on_exec: bool
-    ) -> int:
+    def add_descriptor(self, notification: Notification, fd: int, *, is_close_on_exec: bool) -> int:
         """Give the caller a duplicate of ``fd``; return its number there, raise EMFILE for none."""
         flags = os.O_CLOEXEC if is_close_on_exec else 0
         # Only with a mutable buffer does Python return what ioctl(2) did.
