@@ -7,7 +7,8 @@ PYTEST_ARGS ?=
 # Peers of Debian that the tests run rootrun against, shells that load its completions, and
 # compilers of static programs.
 PEERS := acl attr buildah busybox-static docker-registry fish gcc-multilib golang-go groff-base \
-	libcap2-bin man-db mmdebstrap musl-tools podman skopeo strace uidmap umoci xz-utils zsh zstd
+	libcap2-bin man-db mmdebstrap musl-tools nix-bin podman skopeo strace uidmap umoci xz-utils \
+	zsh zstd
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo test check peers bench clean
