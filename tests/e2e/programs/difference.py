@@ -25,9 +25,14 @@ def difference(expected: bytes, found: bytes) -> str:
     return "\n".join(_lines(expected, found)) or "the same entries, in other bytes"
 
 
+def differing(expected: bytes, found: bytes) -> list[str]:
+    """Return the names of the entries that are not the same in both layers, in order."""
+    return _differing(_contents(expected), _contents(found))
+
+
 def _lines(expected: bytes, found: bytes) -> Iterator[str]:
     ours, theirs = _contents(found), _contents(expected)
-    names = [name for name in sorted(ours | theirs) if ours.get(name) != theirs.get(name)]
+    names = _differing(theirs, ours)
     for name in names[:_MOST_ENTRIES]:
         yield f"{name}:"
         yield f"  expected {_shown(theirs.get(name))}"
@@ -39,6 +44,10 @@ def _lines(expected: bytes, found: bytes) -> Iterator[str]:
 
 
 Content = tuple[tuple[object, ...], bytes]
+
+
+def _differing(expected: dict[str, Content], found: dict[str, Content]) -> list[str]:
+    return [name for name in sorted(expected | found) if expected.get(name) != found.get(name)]
 
 
 def _contents(layer: bytes) -> dict[str, Content]:

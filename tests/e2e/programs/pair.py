@@ -28,15 +28,26 @@ class Pair:
         The kernel is the judge, with ids enough. But it lets nobody make devices, so that both
         have to be ``helped`` in a script that does.
         """
-        script = SCRIPTS / f"{name}.sh"
-        with ThreadPoolExecutor() as both:
-            help_of_many = _FULL if helped else ()
-            many = both.submit(layer_of, self.many, script, *args, *help_of_many, base=base)
-            lone = both.submit(layer_of, self.lone, script, *args, *_FULL, base=base)
-        expected, found = many.result(), lone.result()
+        many = _FULL if helped else ()
+        expected, found = self.layers(name, *args, base=base, many=many, lone=_FULL)
         differing = difference(expected, found)
         assert not differing, f"{name}:\n{differing}"
         return found
+
+    def layers(
+        self,
+        name: str,
+        *args: str,
+        base: str,
+        many: tuple[str, ...] = (),
+        lone: tuple[str, ...] = (),
+    ) -> tuple[bytes, bytes]:
+        """Run ``scripts/NAME.sh`` as both, with options of each, and return the two layers."""
+        script = SCRIPTS / f"{name}.sh"
+        with ThreadPoolExecutor() as both:
+            with_many = both.submit(layer_of, self.many, script, *args, *many, base=base)
+            alone = both.submit(layer_of, self.lone, script, *args, *lone, base=base)
+        return with_many.result(), alone.result()
 
 
 def layer_of(place: Workplace, script: Path, *args: str, base: str) -> bytes:

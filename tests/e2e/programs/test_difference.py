@@ -1,6 +1,6 @@
 """What is told of layers that should have been the same."""
 
-from tests.e2e.programs.difference import difference
+from tests.e2e.programs.difference import difference, differing
 from tests.support.tarball import directory, file, symlink, tarball
 
 
@@ -16,6 +16,7 @@ def test_each_entry_that_differs_is_shown_from_both_sides() -> None:
     found = tarball(file("a", b"x"), file("f", b"one\n2\n", mode=0o755), symlink("l", "a"))
     told = difference(expected, found).splitlines()
     assert [line for line in told if not line.startswith(" ")] == ["f:", "l:", "s:"]
+    assert differing(expected, found) == ["f", "l", "s"]
     assert told[1].startswith("  expected file 4755 5:0 8 bytes ")
     assert told[2].startswith("  found    file 755 0:0 6 bytes ")
     assert {"    -two", "    +2"} < set(told)
