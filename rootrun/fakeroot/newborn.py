@@ -55,7 +55,7 @@ class Newborn:
 
     def check_place(self, origin: Origin) -> None:
         """Raise EACCES if the creator may not make anything there."""
-        _check(origin.creator, origin.parent_known, WRITE | SEARCH)
+        check_access(origin.creator, origin.parent_known, WRITE | SEARCH)
 
     def check_opening(self, origin: Origin, wanted: int) -> None:
         """Raise EACCES if the creator may not open what is there already as ``wanted``."""
@@ -63,7 +63,7 @@ class Newborn:
             return
         fd = os.open(origin.leaf, _NEW_FILE, dir_fd=origin.parent)
         try:
-            _check(origin.creator, self._files.known(fd), wanted)
+            check_access(origin.creator, self._files.known(fd), wanted)
         finally:
             os.close(fd)
 
@@ -110,8 +110,8 @@ class Newborn:
         return self._files.is_recorded(join(directory, os.fsdecode(leaf)))
 
 
-def _check(creator: Credentials, known: Known, wanted: int) -> None:
-    """Apply the permission bits as path_resolution(7) has it."""
+def check_access(creator: Credentials, known: Known, wanted: int) -> None:
+    """Apply the permission bits as path_resolution(7) has it: EACCES for what they deny."""
     if creator.has(CAP_DAC_OVERRIDE):
         return
     if creator.uids.file_system == known.uid:
