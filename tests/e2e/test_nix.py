@@ -3,6 +3,7 @@
 What it writes there is what it writes anywhere else, byte by byte.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -56,14 +57,16 @@ SCRIPTS = {
 
 CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")
 HELD_BY_NO_DISK = tarball(
-    *(file(f"s/{name}", bytes(3000), mode=0o6755) for name in "abcdef"),
+    *(file(f"s/{name}", bytes(3000), mode=0o6755, uid=3, gid=4) for name in "abcdef"),
     *(
         file(f"c/{name}", b"c", xattrs={"security.capability": CAPABILITY, "user.x": b"1"})
         for name in "abcd"
     ),
     file("s/locked", b"l", mode=0o2644),
-    directory("s/g", mode=0o2775, xattrs={"user.d": b"2"}),
+    directory("s/g", mode=0o2775, gid=8, xattrs={"user.d": b"2"}),
     file("s/g/x"),
+    file("h/one", b"h", uid=7),
+    hardlink("h/two", "h/one"),
 )
 ON_SET_IDS = {
     "untouched": "touch /s/a /c/a; chmod 2775 /s/g || true; echo > /s/g/new; echo >> /s/b 2> /x",
@@ -72,6 +75,10 @@ ON_SET_IDS = {
     "another mode": "chmod 700 /s/a; chmod 600 /c/a; chmod 644 /s/g/x",
     "replaced": "cp /s/a /new; rm /s/a /c/a; mv /new /s/a; cat /c/b > /c/a; rm -r /s/g; mkdir /s/g",
     "deleted": "rm /s/a /c/a; rm -r /s/g",
+    "renamed": "mv /s/a /s/z; mv /c/a /z; mv /s/b /s/c; mv /s/g/x /s/x",
+    "linked": "ln /s/a /s/z; ln /c/a /z; chmod 600 /h/one; echo >> /h/two",
+    "inherited": "mkdir -p /s/g/a/b; echo > /s/g/new; mkdir /n; mv /n /s/g",
+    "seen": "ls -ln /s /c /s/g /h | sed 's/ [A-Z].*:.. / /' > /l; find / -xdev -perm -2000 > /f",
 }
 
 
@@ -80,13 +87,15 @@ def both(
     inside: Workplace,
     outside: Workplace,
     *layers: bytes,
-    refuse_getxattr: bool = False,
+    options: Sequence[str] = (),
+    refuse_xattrs: bool = False,
 ) -> tuple[Path, Path]:
     """Run ``script`` in a sandboxed build and outside, and return the two images."""
     layers = (busybox_layer(), *layers)
     base = inside.base("base.tar", *layers)
-    build = nix_rootrun(inside, script, base=base, refuse_getxattr=refuse_getxattr)
-    return build.output, outside.build(script, base=outside.base("base.tar", *layers))
+    build = nix_rootrun(inside, script, base=base, options=options, refuse_xattrs=refuse_xattrs)
+    base = outside.base("base.tar", *layers)
+    return build.output, outside.build(script, *options, base=base)
 
 
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS.keys())
@@ -103,7 +112,12 @@ def test_set_ids_and_capabilities_of_the_base_stay_or_go_as_outside(
     script: str, refused: bool, lone_workplace: Workplace, workplace: Workplace
 ) -> None:
     inside, outside = both(
-        script, lone_workplace, workplace, HELD_BY_NO_DISK, refuse_getxattr=refused
+        script,
+        lone_workplace,
+        workplace,
+        HELD_BY_NO_DISK,
+        options=["--owner", "keep"],
+        refuse_xattrs=refused,
     )
     assert layers_of(inside) == layers_of(outside)
 

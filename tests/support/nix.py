@@ -72,15 +72,15 @@ def nix_rootrun(
     *,
     base: Path,
     options: Sequence[str] = (),
-    refuse_getxattr: bool = False,
+    refuse_xattrs: bool = False,
     check: bool = False,
 ) -> NixBuild:
     """Run ``script`` on ``base`` in a sandboxed build of ``place``'s account; it must work.
 
-    It must leave nothing behind in its directory and in /tmp. ``refuse_getxattr`` as newer
+    It must leave nothing behind in its directory and in /tmp. ``refuse_xattrs`` as newer
     versions of Nix do; ``check`` has Nix build it once more and compare.
     """
-    wrapper = "python3 $refuse" if refuse_getxattr else ""
+    wrapper = "python3 $refuse" if refuse_xattrs else ""
     command = f"{_RUN.format(wrapper=wrapper, options=' '.join(options))}; {_CLEAN}"
     done = try_nix(place, script, base=base, command=command)
     log = done.stderr.decode()
