@@ -98,6 +98,22 @@ def both(
     return build.output, outside.build(script, *options, base=base)
 
 
+def test_the_sandbox_is_one(lone_workplace: Workplace) -> None:
+    command = """
+        echo ids $(wc -l < /proc/self/uid_map) $(cut -c 23- /proc/self/uid_map)
+        echo sys $(ls -d /sys)
+        touch x; chmod 4755 x || true
+        python3 -c 'import os; os.setxattr("x", "user.x", b"")' || true
+        echo > $out
+    """
+    done = try_nix(lone_workplace, "", base=lone_workplace.base(), command=command)
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"\nids 1 1\n" in done.stderr
+    assert b"\nsys\n" in done.stderr
+    assert b"changing permissions of 'x': Operation not permitted\n" in done.stderr
+    assert b"OSError: [Errno 95] Operation not supported: 'x'\n" in done.stderr
+
+
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS.keys())
 def test_the_layer_is_that_of_a_run_outside(
     script: str, lone_workplace: Workplace, workplace: Workplace

@@ -43,7 +43,8 @@ _CLEAN = "rm setup.sh; echo left: $(ls -A . /tmp | grep -v -e : -e rrtest)"
 REFUSE_XATTRS = """\
 import ctypes, os, struct, sys
 libc = ctypes.CDLL(None)
-refused = [188, 189, 190, 191, 192, 193]  # setxattr, getxattr, each with l and f, of x86-64
+first = {"x86_64": 188, "aarch64": 5}[os.uname().machine]
+refused = range(first, first + 6)  # setxattr, lsetxattr, fsetxattr; getxattr, lgetxattr, fgetxattr
 allow, answer = 0x7FFF0000, 0x00050000 | 95  # EOPNOTSUPP
 instructions = [(0x20, 0, 0, 0)]
 instructions += [(0x15, len(refused) - n, 0, number) for n, number in enumerate(refused)]
