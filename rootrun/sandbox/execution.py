@@ -11,11 +11,12 @@ from rootrun.errors import (
     RootrunError,
     SandboxError,
 )
-from rootrun.sandbox.accounts import Identity, resolve_user
+from rootrun.sandbox import syscalls
+from rootrun.sandbox.accounts import ROOT, Identity, resolve_user
 from rootrun.sandbox.channel import InnerChannel
 from rootrun.sandbox.emulation import emulate
 from rootrun.sandbox.mounts import script_path
-from rootrun.sandbox.spec import CommandStep, ContainerSpec, ScriptStep
+from rootrun.sandbox.spec import CommandStep, ContainerSpec, Emulator, ScriptStep
 from rootrun.sandbox.wire import send
 
 SHELL = "/bin/sh"
@@ -34,10 +35,16 @@ def execute_step(spec: ContainerSpec, index: int, channel: InnerChannel) -> NoRe
     """Turn this process, a child of the container's init, into the step; raise why it cannot be."""
     os.setsid()  # no controlling terminal, and a process group that signals can be sent to
     _change_directory(spec.working_directory)
-    _become(resolve_user(spec.user), can_set_groups=spec.id_map.can_set_groups)
+    identity = resolve_user(spec.user)
     environment = {os.fsencode(k): os.fsencode(v) for k, v in spec.environment.items()}
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    _start_emulation(spec, channel)
+    if spec.emulator is not None and spec.emulator.emulates_ids:
+        _become_emulated(spec, identity, channel)
+    else:
+        _become(identity, can_set_groups=spec.id_map.can_set_groups)
+        # A step that runs as another user is no root, and nothing makes it look like one.
+        if spec.emulator is not None and os.geteuid() == 0:
+            _start_emulation(spec.emulator, channel)
     step = spec.steps[index]
     if isinstance(step, ScriptStep):
         _execute_script(step, script_path(index), environment)
@@ -56,8 +63,7 @@ def _change_directory(path: str) -> None:
 
 def _become(identity: Identity, *, can_set_groups: bool) -> None:
     try:
-        if can_set_groups:
-            os.setgroups(identity.groups)
+        _set_groups(identity.groups, can_set_groups=can_set_groups)
         os.setresgid(identity.gid, identity.gid, identity.gid)
         os.setresuid(identity.uid, identity.uid, identity.uid)
     except OSError as error:
@@ -67,11 +73,27 @@ def _become(identity: Identity, *, can_set_groups: bool) -> None:
         ) from error
 
 
-def _start_emulation(spec: ContainerSpec, channel: InnerChannel) -> None:
-    # A step that runs as another user is no root, and nothing makes it look like one.
-    if spec.emulator is None or os.geteuid() != 0:
-        return
-    warning = emulate(spec.emulator, channel.handover)
+def _set_groups(groups: tuple[int, ...], *, can_set_groups: bool) -> None:
+    try:
+        os.setgroups(groups)
+    except PermissionError:
+        if can_set_groups:
+            raise  # else the id map denies it, and the kernel was asked itself
+
+
+def _become_emulated(spec: ContainerSpec, identity: Identity, channel: InnerChannel) -> None:
+    """Start the emulation first: it answers what the id map makes impossible."""
+    assert spec.emulator is not None
+    _start_emulation(spec.emulator, channel)
+    # The main process reads the groups, and the path of what is executed, from our memory. No
+    # process of the container is there yet that could do so, too.
+    syscalls.allow_inspection()
+    if identity != ROOT:
+        _become(identity, can_set_groups=spec.id_map.can_set_groups)
+
+
+def _start_emulation(emulator: Emulator, channel: InnerChannel) -> None:
+    warning = emulate(emulator, channel.handover)
     if warning:
         send(channel.status, "warning", warning)
 

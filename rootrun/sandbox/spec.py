@@ -56,6 +56,10 @@ class Emulator(Protocol):
         """The filter instead where no listener is to be had: before Linux 5.0, below another's."""
 
     @property
+    def emulates_ids(self) -> bool:
+        """Whether ``program`` answers the calls that set ids: then a step may be any user."""
+
+    @property
     def traps(self) -> bool:
         """Whether ``program`` has traps (SECCOMP_RET_TRAP): then the steps are traced."""
 

@@ -95,7 +95,7 @@ class _IdAnswers:
         else:
             old, new = present.gids, credentials.setfsgid(present, wanted)
         self._acting.become(caller, present, new)
-        return _shown(old.file_system, is_short=is_short)
+        return old.file_system  # whole, with 16 bits too
 
     def set_groups(self, caller: Caller, name: str) -> int | None:
         present = self._acting.anybody(caller)
@@ -107,7 +107,8 @@ class _IdAnswers:
             raise no_such(errno.EINVAL)
         is_short, _ = _shape(caller, name)
         layout = struct.Struct(f"={count}{'H' if is_short else 'I'}")
-        groups = layout.unpack(caller.read(address, layout.size)) if count else ()
+        read = layout.unpack(caller.read(address, layout.size)) if count else ()
+        groups = tuple(_wanted(group, is_short=is_short) for group in read)
         self._acting.become(caller, present, credentials.setgroups(present, groups))
         return 0
 
