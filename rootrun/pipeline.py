@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rootrun.compose.base_image import opened_image, unpacked_base
 from rootrun.compose.copy_in import copy_in
-from rootrun.compose.emulation import emulation
+from rootrun.compose.emulation import emulation, plan_emulation
 from rootrun.image.digest import digest_of, hex_of
 from rootrun.image.image import Image
 from rootrun.image.sink import Sink, open_sink
@@ -67,22 +67,22 @@ def run(request: Request, *, progress: Progress) -> RunResult:
                 image, scratch=scratch, places=request.scratch, id_map=id_map, progress=progress
             )
         )
+        planned = plan_emulation(request, id_map=id_map, stack=base.stack)
         rootfs = cleanup.enter_context(
             open_rootfs(
                 base.stack,
                 scratch=scratch,
                 memory=base.probe_memory,
                 mount_points=mount_points(request, base.stack),
+                stand_ins=planned.stand_ins,
             )
         )
         copy_in(request.copies, root=rootfs.root, mtime_s=request.policy.mtime_s)
-        spec = container_spec(
+        emulated = cleanup.enter_context(emulation(planned, rootfs))
+        plain = container_spec(
             request, base.stack, steps=steps, config=config, id_map=id_map, root=rootfs.root
         )
-        emulated = cleanup.enter_context(
-            emulation(request, id_map=id_map, rootfs=rootfs, stack=base.stack)
-        )
-        spec = replace(spec, emulator=emulated.emulator)
+        spec = replace(plain, emulator=emulated.emulator)
         is_verified = base.verification.is_verified
         with run_in_child(lambda: sink.write_base(is_verified), name="copy base") as copying:
             check_outcome(run_container(spec, alongside=[copying]), steps, id_map)

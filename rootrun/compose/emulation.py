@@ -37,22 +37,44 @@ class Emulation(NamedTuple):
 class Gaps(NamedTuple):
     """What the disk does not hold of the base."""
 
-    owners: frozenset[EntryPath]  # paths whose owners or device numbers it misstates
-    has_devices: bool
+    owners: frozenset[EntryPath]  # paths whose owners it misstates, or that are devices
+    devices: frozenset[EntryPath]
 
 
 def gaps_of(stack: LayerStack, id_map: IdMap) -> Gaps:
     """Return what the disk does not hold of ``stack``, in trees made with ``id_map``."""
-    owners = set()
-    has_devices = False
+    owners, devices = set(), set()
     for layer in stack.layers:
         for path, recorded in layer.record.entries.items():
-            is_device = recorded.type in DEVICE_TYPES and not path.startswith(_COVERED)
-            has_devices |= is_device
-            if is_device or not (id_map.has_uid(recorded.uid) and id_map.has_gid(recorded.gid)):
+            if path.startswith(_COVERED):
+                continue
+            if recorded.type in DEVICE_TYPES:
+                devices.add(path)
+            if not (id_map.has_uid(recorded.uid) and id_map.has_gid(recorded.gid)):
                 owners.add(path)
-        owners.update(layer.record.foreign_links)
-    return Gaps(frozenset(owners), has_devices)
+        if id_map.kind is IdMapKind.SINGLE:
+            owners.update(layer.record.foreign_links)
+    return Gaps(frozenset(owners | devices), frozenset(devices))
+
+
+class EmulationPlan(NamedTuple):
+    """How much is emulated, and of what."""
+
+    level: Level
+    gaps: Gaps
+    id_map: IdMap
+    stack: LayerStack
+
+    @property
+    def stand_ins(self) -> frozenset[EntryPath]:
+        """The devices of the base that the script is shown."""
+        return self.gaps.devices if self.level is Level.FULL else frozenset()
+
+
+def plan_emulation(request: Request, *, id_map: IdMap, stack: LayerStack) -> EmulationPlan:
+    """Decide on the emulation of a run on ``stack``."""
+    gaps = gaps_of(stack, id_map)
+    return EmulationPlan(level_of(request, id_map, gaps), gaps, id_map, stack)
 
 
 def level_of(request: Request, id_map: IdMap, gaps: Gaps) -> Level:
@@ -74,15 +96,12 @@ def level_of(request: Request, id_map: IdMap, gaps: Gaps) -> Level:
 
 
 @contextmanager
-def emulation(
-    request: Request, *, id_map: IdMap, rootfs: Rootfs, stack: LayerStack
-) -> Iterator[Emulation]:
-    """Prepare what ``request`` asks for, for a run in ``rootfs``, that of ``stack``.
+def emulation(planned: EmulationPlan, rootfs: Rootfs) -> Iterator[Emulation]:
+    """Prepare what is ``planned`` for a run in ``rootfs``.
 
     Raises RootrunError for a machine whose calls are not known.
     """
-    gaps = gaps_of(stack, id_map)
-    level = level_of(request, id_map, gaps)
+    level, gaps, id_map, stack = planned
     if level is Level.OFF:
         yield Emulation(None, None)
         return
@@ -105,7 +124,7 @@ def emulation(
     recorded = stack.recorded if is_restricted else gaps.owners
     tree = UpperTree(root=rootfs.root, upper=rootfs.upper)
     try:
-        memory = OwnershipMemory(tree.living)
+        memory = OwnershipMemory(tree.living, plan.stand_ins)
 
         def answers() -> "Mapping[str, Handler]":
             from rootrun.fakeroot.answers import answers_of
@@ -114,7 +133,9 @@ def emulation(
             def base(path: EntryPath) -> Remembered | None:
                 return _base_record(stack, path, is_restricted=is_restricted)
 
-            files: Files = Files(tree, memory, base=base, recorded=recorded)
+            files: Files = Files(
+                tree, memory, base=base, recorded=recorded, stand_ins=plan.stand_ins
+            )
             return answers_of(files, plan)
 
         yield Emulation(Supervisor(plan, answers), memory)

@@ -38,18 +38,30 @@ def no_such(code: int) -> OSError:
     return OSError(code, os.strerror(code))
 
 
+def userns_of(pid: int) -> int:
+    """Return the inode number of a process's user namespace."""
+    return os.stat(f"/proc/{pid}/ns/user").st_ino
+
+
 class Caller:
     """The thread behind a call. All that is opened here is for the user of it to close.
 
     ``is_alive`` says whether the thread still waits; ``add`` gives it a descriptor and returns its
-    number there. The methods raise the ``OSError`` that the call itself would end with.
+    number there; ``userns`` is the inode number of the container's user namespace. The methods
+    raise the ``OSError`` that the call itself would end with.
     """
 
-    __slots__ = ("_add", "_is_alive", "arch", "arguments", "pid")
+    __slots__ = ("_add", "_is_alive", "_userns", "arch", "arguments", "pid")
 
     def __init__(
-        self, call: SystemCall, is_alive: Callable[[], bool], add: Callable[[int, bool], int]
+        self,
+        call: SystemCall,
+        is_alive: Callable[[], bool],
+        add: Callable[[int, bool], int],
+        *,
+        userns: int,
     ) -> None:
+        self._userns = userns
         self._is_alive = is_alive
         self._add = add
         self.pid = call.pid
@@ -138,10 +150,10 @@ class Caller:
         return int(self._status(rb"Uid:\t\d+\t(\d+)\t")) == 0
 
     def is_in_container_userns(self) -> bool:
-        """Say whether its user namespace is this process's, and none that it made itself."""
-        own, its = os.stat("/proc/self/ns/user"), os.stat(f"/proc/{self.pid}/ns/user")
+        """Say whether its user namespace is the container's, and none that was made in there."""
+        inode = userns_of(self.pid)
         self.check_alive()
-        return own.st_ino == its.st_ino
+        return inode == self._userns
 
     def _status(self, line: bytes) -> bytes:
         with open(f"/proc/{self.pid}/status", "rb") as status:

@@ -5,7 +5,7 @@ import stat
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from rootrun.fakeroot.ownership import OwnershipMemory
+from rootrun.fakeroot.ownership import OwnershipMemory, StandIns
 from rootrun.fakeroot.upper import Status, UpperTree, status_of
 from rootrun.layer.compare import Remembered
 from rootrun.layer.entry import EntryPath, EntryType
@@ -28,7 +28,8 @@ class Files:
     """The memory of the run over the records of the base.
 
     ``recorded`` are the paths of which the disk does not say what the image does, as far as the
-    base still has them there: what is new at such a path has to be noted.
+    base still has them there: what is new at such a path has to be noted. ``stand_ins`` is None
+    where the disk holds no ids but one.
     """
 
     def __init__(
@@ -38,8 +39,10 @@ class Files:
         *,
         base: BaseRecord,
         recorded: Iterable[EntryPath],
+        stand_ins: StandIns | None,
     ) -> None:
         self.tree = tree
+        self.stand_ins = stand_ins
         self._memory = memory
         self._base = base
         self._recorded = frozenset(recorded)
@@ -54,7 +57,7 @@ class Files:
         """Return what is known of an open file, None where the disk says it all."""
         if not self.tree.has(status):
             return None
-        known = self._memory.recall(status.key)
+        known = self._memory.recall(status.key, uid=status.uid, gid=status.gid)
         if known is not None and known.uid is not None and known.gid is not None:
             return known
         if not self._recorded:

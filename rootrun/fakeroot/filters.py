@@ -25,6 +25,7 @@ from rootrun.fakeroot.conditions import (
     if_peer_credentials,
 )
 from rootrun.fakeroot.level import Level
+from rootrun.fakeroot.ownership import StandIns
 
 _ARCHITECTURES = {
     "x86_64": (calls.AUDIT_ARCH_X86_64, calls.AUDIT_ARCH_I386),
@@ -45,8 +46,9 @@ class FilterPlan:
     """What the filter of a run has to cover.
 
     ``is_lone``: a single id is mapped, so that ids are emulated too. From ``foreign_uid`` and
-    ``foreign_gid`` on, the id map lacks ids. ``base_is_recorded``: the disk misstates owners of the
-    base. ``is_restricted``: a filter above this one refuses set-id modes and extended attributes.
+    ``foreign_gid`` on, the id map lacks ids; the ones before stand for them on the disk.
+    ``base_is_recorded``: the disk misstates owners of the base. ``is_restricted``: a filter above
+    this one refuses set-id modes and extended attributes.
     """
 
     level: Level
@@ -55,6 +57,11 @@ class FilterPlan:
     foreign_gid: int = 1
     base_is_recorded: bool = True
     is_restricted: bool = False
+
+    @property
+    def stand_ins(self) -> StandIns | None:
+        """The ids on the disk that stand for those that the map lacks, None if it has but one."""
+        return None if self.is_lone else StandIns(self.foreign_uid - 1, self.foreign_gid - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +113,8 @@ def _rules(plan: FilterPlan) -> Iterator[_Rule]:
     if plan.is_lone:
         yield from _lone_rules(plan)
     else:
-        yield _Rule(calls.CHOWN, "ask", if_foreign_owner(plan.foreign_uid, plan.foreign_gid))
+        foreign = if_foreign_owner(plan.foreign_uid - 1, plan.foreign_gid - 1)
+        yield _Rule(calls.CHOWN, "ask", None if plan.base_is_recorded else foreign)
         yield _Rule(calls.MKNOD, "ask", if_device)
 
 

@@ -90,7 +90,8 @@ class Newborn:
         creator = self._creator_of(caller)
         known = self._files.known(parent, status)
         gid = known.gid if known.mode & stat.S_ISGID else creator.gids.file_system
-        owner = Remembered(creator.uids.file_system, gid)
+        has_one_id = self._files.stand_ins is None  # else the disk holds the owner
+        owner = Remembered(creator.uids.file_system, gid) if has_one_id else Remembered()
         return Origin(parent, leaf, status.mode, known, creator, owner)
 
     def _differs(self, origin: Origin) -> bool:

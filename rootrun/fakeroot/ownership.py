@@ -32,14 +32,25 @@ def birth_ns(fd: int, name: bytes = b"") -> int:
         return 0
 
 
+class StandIns(NamedTuple):
+    """The ids that files have on the disk whose true ones the id map lacks."""
+
+    uid: int
+    gid: int
+
+
 class OwnershipMemory:
     """What was remembered; ``rootrun.layer.compare.Ownership`` for the diff.
 
     ``living`` tells all files that there are; it is asked each time the memory has doubled, so that
-    it grows with the files that exist and not with those that ever did.
+    it grows with the files that exist and not with those that ever did. With ``stand_ins``, an
+    owner counts as long as the disk has the stand-in: other ids are the kernel's, unasked.
     """
 
-    def __init__(self, living: Callable[[], Iterable[FileKey]]) -> None:
+    def __init__(
+        self, living: Callable[[], Iterable[FileKey]], stand_ins: StandIns | None = None
+    ) -> None:
+        self._stand_ins = stand_ins
         self._known: dict[FileKey, Remembered] = {}
         self._aliases: dict[FileKey, FileKey] = {}
         self._living = living
@@ -61,18 +72,27 @@ class OwnershipMemory:
         if len(self._known) + len(self._aliases) > self._next_pruning:
             self._prune()
 
-    def recall(self, key: FileKey) -> Remembered | None:
-        """Return what is known of a file of the upper or of the merged view, None for nothing."""
+    def recall(self, key: FileKey, *, uid: int, gid: int) -> Remembered | None:
+        """Return what is known of a file of the upper or of the merged view, None for nothing.
+
+        ``uid`` and ``gid`` are what the disk says.
+        """
         known = self._known.get(key)
         if known is None and key in self._aliases:
-            return self._known.get(self._aliases[key])
-        return known
+            known = self._known.get(self._aliases[key])
+        if known is None or self._stand_ins is None:
+            return known
+        return known._replace(
+            uid=known.uid if known.uid is None or uid == self._stand_ins.uid else uid,
+            gid=known.gid if known.gid is None or gid == self._stand_ins.gid else gid,
+        )
 
     def of_upper(self, directory_fd: int, name: str, status: os.stat_result) -> Remembered | None:
         """Return what is known of ``name`` in a directory of the upper (``Ownership``)."""
         if not self._known:
             return None
-        return self._known.get(FileKey(status.st_ino, birth_ns(directory_fd, os.fsencode(name))))
+        key = FileKey(status.st_ino, birth_ns(directory_fd, os.fsencode(name)))
+        return self.recall(key, uid=status.st_uid, gid=status.st_gid)
 
     def _prune(self) -> None:
         living = set(self._living())

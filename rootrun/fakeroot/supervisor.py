@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
-from rootrun.fakeroot.caller import Caller
+from rootrun.fakeroot.caller import Caller, userns_of
 from rootrun.fakeroot.calls import name_of
 from rootrun.fakeroot.filters import FilterPlan, filter_program
 from rootrun.fakeroot.handler import Handler
@@ -25,6 +25,7 @@ class Supervisor:
         self._plan = plan
         self._make_answers = answers
         self._answers: Mapping[str, Handler] | None = None
+        self._userns = 0
         self.program = filter_program(plan)
         self.wants_listener = plan.level.remembers
         self.traps = plan.is_restricted and plan.level.remembers
@@ -45,13 +46,10 @@ class Supervisor:
         notification = listener.receive()
         if notification is None:
             return
-        caller = Caller(
-            notification,
-            partial(listener.is_alive, notification),
-            partial(_added, listener, notification),
-        )
+        is_alive = partial(listener.is_alive, notification)
+        add = partial(_added, listener, notification)
         try:
-            value = self._answer(caller, notification)
+            value = self._answer(notification, is_alive, add)
         except OSError as error:
             listener.answer(notification, error=error.errno or errno.EIO)
         except ValueError:  # no path of Python's: none that could be there
@@ -65,19 +63,24 @@ class Supervisor:
     def answer_trap(self, call: SystemCall) -> int:
         """Answer a call whose caller stands still: it would fail if it were made."""
         try:
-            value = self._answer(Caller(call, lambda: True, _not_added), call)
+            value = self._answer(call, lambda: True, _not_added)
         except ValueError as error:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL)) from error
         if value is None:
             raise OSError(errno.EPERM, os.strerror(errno.EPERM))
         return value
 
-    def _answer(self, caller: Caller, call: SystemCall) -> int | None:
-        if self._answers is None:
+    def _answer(
+        self, call: SystemCall, is_alive: Callable[[], bool], add: Callable[[int, bool], int]
+    ) -> int | None:
+        if self._answers is None:  # this one is by the step's process itself
             self._answers = self._make_answers()
+            self._userns = userns_of(call.pid)
         name = name_of(call.arch, call.number)
         handler = self._answers.get(name) if name is not None else None
-        return None if handler is None or name is None else handler(caller, name)
+        if handler is None or name is None:
+            return None
+        return handler(Caller(call, is_alive, add, userns=self._userns), name)
 
 
 def _added(listener: Listener, notification: Notification, fd: int, is_close_on_exec: bool) -> int:

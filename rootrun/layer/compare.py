@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from rootrun.layer.entry import SET_ID_BITS, Entry, EntryPath, EntryType
 from rootrun.layer.metadata import entry_of, kept_xattrs
 from rootrun.layer.policy import LayerPolicy, OwnerRule
-from rootrun.layer.unheld import is_copied_up, with_unheld, without_privileges
+from rootrun.layer.unheld import is_copied_up, with_device, with_unheld, without_privileges
 
 _BLOCK = 1 << 20
 _SHOWN_PATHS = 5
@@ -19,7 +19,8 @@ _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 class BaseEntry(NamedTuple):
     """A path of the base: what the image says of it, and what the merged view says.
 
-    ``disk`` is None for what the view does not show at all, a device.
+    ``disk`` is None for what the view does not show at all: a device, for which an empty file may
+    stand in it.
     ``disk_xattrs`` is False where the disk could not hold the extended attributes.
     """
 
@@ -155,6 +156,10 @@ class Comparison:
         remembered = self.remembered(here.directory_fd, here.name, here.status)
         entry, xattr_names = _read_entry(here)
         entry = remembered.on(entry)
+        if below is not None and remembered == _NOTHING:
+            entry = with_device(
+                entry, here.status, below.disk, base=below.entry, xattrs=xattr_names
+            )
         if below is None or below.entry.type is not entry.type or below.disk is None:
             return self.rewritten(entry)
         copied = Copied(here.status, is_copied_up(here.status, below.disk, xattrs=xattr_names))

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import replace
 
-from rootrun.layer.entry import Entry, EntryType
+from rootrun.layer.entry import DEVICE_TYPES, Entry, EntryType
 from rootrun.layer.metadata import CAPABILITY, ORIGIN_XATTR
 
 
@@ -24,6 +24,25 @@ def is_copied_up(status: os.stat_result, base: os.stat_result, *, xattrs: list[s
     # links (fs/overlayfs/copy_up.c, "breaking the association with a lower hard link").
     is_linked = not stat.S_ISDIR(base.st_mode) and base.st_nlink > 1
     return is_linked or ORIGIN_XATTR in xattrs
+
+
+def with_device(
+    entry: Entry,
+    status: os.stat_result,
+    base_status: os.stat_result | None,
+    *,
+    base: Entry,
+    xattrs: list[str] | None,
+) -> Entry:
+    """Return the device of the base for the copied-up empty file that stands for it.
+
+    ``xattrs`` are those of ``is_copied_up``.
+    """
+    if base.type not in DEVICE_TYPES or base_status is None or entry.type is not EntryType.FILE:
+        return entry
+    if not is_copied_up(status, base_status, xattrs=xattrs):
+        return entry
+    return replace(entry, type=base.type, rdev=base.rdev, size_bytes=0, xattrs={})
 
 
 def with_unheld(

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from rootrun.layer.compare import DiffNotes, Ownership
 from rootrun.layer.diff import Change
+from rootrun.layer.entry import EntryPath
 from rootrun.layer.policy import LayerPolicy
 from rootrun.layer.stack import LayerStack
 from rootrun.rootfs.mount_points import MountPoint
@@ -42,8 +43,11 @@ def open_rootfs(
     scratch: Path,
     memory: Path,
     mount_points: Iterable[MountPoint],
+    stand_ins: Iterable[EntryPath] = (),
 ) -> AbstractContextManager[Rootfs]:
     """Make the root of ``stack`` below ``scratch`` by the best backend.
+
+    The script sees an empty file for each device of the image that is at one of ``stand_ins``.
 
     The choice is logged with its reason. ``memory`` is a file that keeps what
     was probed, for this boot. Raises SandboxError if no backend works here.
@@ -55,7 +59,9 @@ def open_rootfs(
     else:
         log.info("rootfs: overlay, upper on a tmpfs, since on %s: %s", scratch.parent, reason)
         place = UpperPlace.TMPFS
-    return overlay_rootfs(stack, scratch=scratch, place=place, mount_points=mount_points)
+    return overlay_rootfs(
+        stack, scratch=scratch, place=place, mount_points=mount_points, stand_ins=stand_ins
+    )
 
 
 def _probed(scratch: Path, memory: Path) -> str | None:

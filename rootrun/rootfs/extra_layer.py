@@ -8,12 +8,22 @@ below the private scratch directory.
 
 import errno
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from rootrun.errors import LayerError
 from rootrun.layer.attributes import KEEP, set_xattrs
 from rootrun.layer.content import copy_content
-from rootrun.layer.entry import ROOT, SET_ID_BITS, Entry, EntryPath, EntryType, ancestors, parent
+from rootrun.layer.entry import (
+    DEVICE_TYPES,
+    ROOT,
+    SET_ID_BITS,
+    Entry,
+    EntryPath,
+    EntryType,
+    ancestors,
+    parent,
+)
 from rootrun.layer.reach import reach
 from rootrun.layer.stack import Content, Found, LayerStack
 
@@ -66,6 +76,14 @@ class ExtraLayer:
                 raise LayerError(f"link in image: {entry.path!r}: leads to what is no file")
             _apply_metadata(name, directory_fd, entry)
 
+    def add_stand_in(self, path: EntryPath) -> None:
+        """If the image has a device at ``path``, make an empty file with its metadata."""
+        device = self._stack.find(path)
+        if device is not None and device.entry.type in DEVICE_TYPES:
+            self.add_empty_file(path)
+            with reach(self._top, path) as (directory_fd, name):
+                _apply_metadata(name, directory_fd, device.entry)
+
     def finish(self) -> None:
         """Give the directories their metadata, now that nothing is made in them any more."""
         for path in sorted(self._made, reverse=True):
@@ -81,11 +99,22 @@ class ExtraLayer:
         return found.entry
 
 
-def put_right(stack: LayerStack, tree: Path) -> ExtraLayer:
-    """Make the layer to lay on ``stack`` that shows what its trees do not: see the module."""
+def put_right(stack: LayerStack, tree: Path, *, stand_ins: Iterable[EntryPath] = ()) -> ExtraLayer:
+    """Make the layer to lay on ``stack`` that shows what its trees do not: see the module.
+
+    Where the image has a device at one of ``stand_ins``, an empty file stands for it.
+    """
     extra = ExtraLayer(tree, stack)
+    for path in sorted(stand_ins):
+        extra.add_stand_in(path)
     if stack.root().xattrs:
         extra.add_directory(ROOT)
+    _add_recorded(extra, stack)
+    extra.finish()
+    return extra
+
+
+def _add_recorded(extra: ExtraLayer, stack: LayerStack) -> None:
     for position, layer in enumerate(stack.layers):
         for path in sorted(layer.record.implicit):
             if path and _states_metadata(stack, path):
@@ -102,8 +131,6 @@ def put_right(stack: LayerStack, tree: Path) -> ExtraLayer:
                         f"link in image: {path!r}: its target is in no layer: {target!r}"
                     )
                 extra.add_copy(found)
-    extra.finish()
-    return extra
 
 
 def give_root_metadata(directory: Path, stack: LayerStack) -> None:

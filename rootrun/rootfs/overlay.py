@@ -13,6 +13,7 @@ from pathlib import Path
 from rootrun.errors import SandboxError
 from rootrun.layer.compare import DiffNotes, Ownership
 from rootrun.layer.diff import Change, diff_upper
+from rootrun.layer.entry import EntryPath
 from rootrun.layer.policy import LayerPolicy
 from rootrun.layer.stack import LayerStack
 from rootrun.rootfs.base_view import BaseView
@@ -79,18 +80,27 @@ def merged_view(base_lowers: Sequence[Path], *, scratch: Path) -> Iterator[Path]
         unmount(view)
 
 
-def base_lowers_of(stack: LayerStack, *, scratch: Path) -> list[Path]:
+def base_lowers_of(
+    stack: LayerStack, *, scratch: Path, stand_ins: Iterable[EntryPath] = ()
+) -> list[Path]:
     """Return the lower directories of an image, top first: its layers, put right."""
-    extra = put_right(stack, scratch / "put-right")
+    extra = put_right(stack, scratch / "put-right", stand_ins=stand_ins)
     trees = [layer.tree for layer in reversed(stack.layers)]
     return trees if extra.is_empty else [extra.tree, *trees]
 
 
 @contextmanager
 def overlay_rootfs(
-    stack: LayerStack, *, scratch: Path, place: UpperPlace, mount_points: Iterable[MountPoint]
+    stack: LayerStack,
+    *,
+    scratch: Path,
+    place: UpperPlace,
+    mount_points: Iterable[MountPoint],
+    stand_ins: Iterable[EntryPath] = (),
 ) -> Iterator[OverlayRootfs]:
     """Mount the root of ``stack`` at ``scratch/merged``; unmount it at the end.
+
+    ``stand_ins`` are those of ``put_right``.
 
     Raises SandboxError if the kernel refuses, or if the tmpfs that
     ``place`` asks for does not serve either (Linux before 6.6).
@@ -108,7 +118,7 @@ def overlay_rootfs(
                     f"mount overlay: {scratch}: {reason}",
                     hint="give a --tmpdir on ext4, xfs or btrfs; rootrun doctor shows what works",
                 )
-        base_lowers = base_lowers_of(stack, scratch=scratch)
+        base_lowers = base_lowers_of(stack, scratch=scratch, stand_ins=stand_ins)
         below = ExtraLayer(scratch / "below", stack)
         above = ExtraLayer(scratch / "above", stack)
         lay_mount_points(mount_points, stack, below=below, above=above)

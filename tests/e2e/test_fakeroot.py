@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.tarball import directory, file, symlink, tarball
+from tests.support.tarball import device, directory, file, symlink, tarball
 from tests.support.workplace import Workplace, busybox_layer, content_of, layers_of, top_layer
 
 pytestmark = pytest.mark.userns
@@ -94,17 +94,15 @@ def test_full_shows_the_owners_of_real_ids(
     assert_same_as_subids(f"{SEEING[case]}\n", "full", lone=lone_workplace, many=workplace)
 
 
-def test_a_lone_id_gets_full_where_owners_are_kept(
-    lone_workplace: Workplace, workplace: Workplace
-) -> None:
-    script = f"{SEEING['cp -a']}\n"
-    assert_same_as_subids(script, "auto", lone=lone_workplace, many=workplace)
+def test_a_lone_id_gets_full(lone_workplace: Workplace, workplace: Workplace) -> None:
+    assert_same_as_subids(f"{SEEING['cp -a']}\n", "auto", lone=lone_workplace, many=workplace)
 
 
-def test_a_lone_id_gets_record_where_they_are_not(lone_workplace: Workplace) -> None:
-    output = lone_workplace.build("touch /n; chown 5:6 /n; stat -c %u /n > /said\n")
+def test_record_shows_nothing(lone_workplace: Workplace) -> None:
+    script = "touch /n; chown 5:6 /n; stat -c %u /n > /said\n"
+    output = lone_workplace.build(script, *KEEP, "--emulate", "record")
     assert content_of(output, "said") == b"0\n"
-    assert (top_layer(output)["n"].uid, top_layer(output)["n"].gid) == (0, 0)
+    assert (top_layer(output)["n"].uid, top_layer(output)["n"].gid) == (5, 6)
 
 
 def test_owners_do_not_matter_without_owner_keep(
@@ -222,3 +220,58 @@ def test_a_bound_directory_keeps_its_owner(lone_workplace: Workplace, tmp_path: 
     lone_workplace.build("chown 5:6 /shared/f\n", "--bind", f"{shared}:/shared", *KEEP)
     after = (shared / "f").stat()
     assert (after.st_uid, after.st_gid) == (before.st_uid, before.st_gid)
+
+
+BASE_DEVICES = tarball(
+    directory("srv/dev"),
+    device("srv/dev/null", 1, 3, mode=0o666, uid=3, gid=4),
+    device("srv/dev/disk", 8, 1, kind="block", mode=0o660),
+    device("srv/dev/old", 1, 5),
+)
+DEVICE_SCRIPTS = {
+    "seen": "stat -c '%F %t %T %a %u %n' /srv/dev/* > /said",
+    "untouched": "touch /srv/dev/new",
+    "chmod": "chmod 600 /srv/dev/null",
+    "chown": "chown 7 /srv/dev/disk; chown 3:4 /srv/dev/null",
+    "renamed": "mv /srv/dev/null /srv/dev/zero; mv /srv/dev/disk /d",
+    "linked": "ln /srv/dev/null /srv/n",
+    "deleted": "rm /srv/dev/null",
+    "replaced": "rm /srv/dev/null /srv/dev/old; echo > /srv/dev/null; mknod /srv/dev/old c 1 7",
+    "copied": "cp -a /srv/dev /copy",
+    "written to": "echo x > /srv/dev/null; : < /srv/dev/null; touch /end",
+    "a tree": "chown -R 9 /srv",
+}
+
+
+@pytest.mark.parametrize("case", DEVICE_SCRIPTS)
+def test_devices_of_the_base_are_the_same_with_all_id_maps(
+    case: str, lone_workplace: Workplace, workplace: Workplace
+) -> None:
+    outputs = {
+        place.build(
+            f"{DEVICE_SCRIPTS[case]}\n",
+            *KEEP,
+            base=place.base("base.tar", busybox_layer(), BASE_DEVICES),
+        ).read_bytes()
+        for place in (workplace, lone_workplace)
+    }
+    assert len(outputs) == 1
+    output = lone_workplace.path / "out.tar"
+    if case == "seen":
+        assert content_of(output, "said") == (
+            b"block special file 8 1 660 0 /srv/dev/disk\n"
+            b"character special file 1 3 666 3 /srv/dev/null\n"
+            b"character special file 1 5 644 0 /srv/dev/old\n"
+        )
+    types = {n: m.type for n, m in top_layer(output).items() if not n.endswith("/")}
+    made = EXPECTED_TYPES.get(case, {})
+    assert {name: types[name] for name in made} == made
+
+
+EXPECTED_TYPES = {
+    "chmod": {"srv/dev/null": tarfile.CHRTYPE},
+    "chown": {"srv/dev/disk": tarfile.BLKTYPE},
+    "renamed": {"srv/dev/zero": tarfile.CHRTYPE, "d": tarfile.BLKTYPE},
+    "replaced": {"srv/dev/null": tarfile.REGTYPE, "srv/dev/old": tarfile.CHRTYPE},
+    "copied": {"copy/null": tarfile.CHRTYPE, "copy/disk": tarfile.BLKTYPE},
+}

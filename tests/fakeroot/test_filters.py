@@ -1,12 +1,14 @@
 """What the filter says to each call, by running its program."""
 
+import errno
+import os
 import struct
 
 import pytest
 
 from rootrun.errors import RootrunError
 from rootrun.fakeroot import bpf, calls
-from rootrun.fakeroot.filters import filter_program
+from rootrun.fakeroot.filters import FilterPlan, filter_program
 from rootrun.fakeroot.level import Level
 
 _MACHINES = {
@@ -17,6 +19,22 @@ _MACHINES = {
 _EACH_ARCH = pytest.mark.parametrize("arch", _MACHINES, ids=["x86_64", "i386", "aarch64"])
 _CHARACTER, _BLOCK, _FIFO, _REGULAR, _SOCKET = 0o020000, 0o060000, 0o010000, 0o100000, 0o140000
 _X32_BIT = 0x40000000
+_TMPFILE = 0o20000000
+ASK, ALLOW, FEIGN, TRAP = (
+    bpf.RETURN_NOTIFY,
+    bpf.RETURN_ALLOW,
+    bpf.RETURN_SUCCESS,
+    bpf.RETURN_TRAP,
+)
+_REMEMBERING = (Level.FULL, Level.RECORD)
+MANY = FilterPlan(
+    level=Level.RECORD, is_lone=False, foreign_uid=65538, foreign_gid=101, base_is_recorded=False
+)
+
+
+def lone(level: Level = Level.RECORD, *, is_restricted: bool = False) -> FilterPlan:
+    """Return the plan of a container with one id."""
+    return FilterPlan(level=level, is_restricted=is_restricted)
 
 
 def _run(program: bytes, arch: int, number: int, *arguments: int) -> int:
@@ -31,8 +49,14 @@ def _run(program: bytes, arch: int, number: int, *arguments: int) -> int:
         match code:
             case 0x20:
                 (accumulator,) = struct.unpack_from("=I", call, operand)
+            case 0x05:
+                position += operand
             case 0x15:
                 position += if_true if accumulator == operand else if_false
+            case 0x35:
+                position += if_true if accumulator >= operand else if_false
+            case 0x45:
+                position += if_true if accumulator & operand else if_false
             case 0x54:
                 accumulator &= operand
             case 0x06:
@@ -41,101 +65,178 @@ def _run(program: bytes, arch: int, number: int, *arguments: int) -> int:
                 raise AssertionError(f"code {code:#x}")
 
 
-def _say(level: Level, arch: int, number: int, *arguments: int) -> int:
-    return _run(filter_program(level, machine=_MACHINES[arch]), arch, number, *arguments)
+def say(plan: FilterPlan, arch: int, number: int, *arguments: int) -> int:
+    return _run(filter_program(plan, machine=_MACHINES[arch]), arch, number, *arguments)
+
+
+def said(plan: FilterPlan, arch: int, names: calls.Names, *arguments: int) -> set[int]:
+    """Return what is said to calls of ``names``, whose paths come before ``arguments``."""
+    return {
+        say(plan, arch, number, *((9,) * (2 if name.endswith(("at", "at2")) else 1)), *arguments)
+        for name, number in calls.numbers(names, arch).items()
+    }
 
 
 @_EACH_ARCH
 @pytest.mark.parametrize(
-    ("level", "answer"),
-    [
-        (Level.FULL, bpf.RETURN_NOTIFY),
-        (Level.RECORD, bpf.RETURN_NOTIFY),
-        (Level.FAST, bpf.RETURN_SUCCESS),
-    ],
-    ids=["full", "record", "fast"],
+    ("level", "answer"), [(Level.FULL, ASK), (Level.RECORD, ASK), (Level.FAST, FEIGN)]
 )
-def test_chown_is_remembered_or_succeeds(level: Level, answer: int, arch: int) -> None:
-    assert {_say(level, arch, number) for number in calls.CHOWN[arch].values()} == {answer}
+def test_what_sets_owners_and_ids_is_answered(level: Level, answer: int, arch: int) -> None:
+    assert said(lone(level), arch, calls.CHOWN) == {answer}
+    assert said(lone(level), arch, (*calls.SET_IDS, "capset")) == {answer}
 
 
 @_EACH_ARCH
-def test_ids_seem_to_be_set_at_every_level(arch: int) -> None:
-    for level in (Level.FULL, Level.RECORD, Level.FAST):
-        for number in calls.SET_IDS[arch].values():
-            assert _say(level, arch, number) == bpf.RETURN_SUCCESS
+def test_ids_are_asked_about_where_they_are_remembered(arch: int) -> None:
+    asked = (*calls.GET_IDS, *calls.EXECUTE, *calls.RENAME, *calls.CREATE, "capget")
+    for level in _REMEMBERING:
+        assert said(lone(level), arch, asked) == {ASK}
+    assert said(lone(Level.FAST), arch, asked) == {ALLOW}
 
 
 @_EACH_ARCH
 @pytest.mark.parametrize(
-    ("kind", "device", "answer"),
+    ("kind", "device", "answers"),
     [
-        pytest.param(_CHARACTER, 0x103, bpf.RETURN_NOTIFY, id="character device"),
-        pytest.param(_BLOCK, 0x801, bpf.RETURN_NOTIFY, id="block device"),
-        pytest.param(_BLOCK, 0, bpf.RETURN_NOTIFY, id="block device 0:0"),
-        pytest.param(_CHARACTER, 0, bpf.RETURN_ALLOW, id="whiteout"),
-        pytest.param(_FIFO, 0x103, bpf.RETURN_ALLOW, id="fifo"),
-        pytest.param(_REGULAR, 0, bpf.RETURN_ALLOW, id="regular"),
-        pytest.param(_SOCKET, 0, bpf.RETURN_ALLOW, id="socket"),
-        pytest.param(0, 0x103, bpf.RETURN_ALLOW, id="no type"),
+        pytest.param(_CHARACTER, 0x103, (ASK, ASK), id="character device"),
+        pytest.param(_BLOCK, 0x801, (ASK, ASK), id="block device"),
+        pytest.param(_BLOCK, 0, (ASK, ASK), id="block device 0:0"),
+        pytest.param(_CHARACTER, 0, (ALLOW, ALLOW), id="whiteout"),
+        pytest.param(_FIFO, 0x103, (ASK, ALLOW), id="fifo"),
+        pytest.param(_REGULAR, 0, (ASK, ALLOW), id="regular"),
+        pytest.param(_SOCKET, 0, (ASK, ALLOW), id="socket"),
     ],
 )
-def test_only_devices_are_asked_about(kind: int, device: int, answer: int, arch: int) -> None:
-    for name, number in calls.MKNOD[arch].items():
-        first = [3, 0xDEAD] if name == "mknodat" else [0xDEAD]
-        assert _say(Level.RECORD, arch, number, *first, kind | 0o6777, device) == answer
+def test_of_new_nodes_devices_are_asked_about_and_all_with_one_id(
+    kind: int, device: int, answers: tuple[int, int], arch: int
+) -> None:
+    for plan, answer in zip((lone(), MANY), answers, strict=True):
+        assert said(plan, arch, calls.MKNOD, kind | 0o6777, device) == {answer}
+
+
+@_EACH_ARCH
+@pytest.mark.parametrize(
+    ("flags", "answer"),
+    [
+        (os.O_RDONLY, ALLOW),
+        (os.O_RDWR | os.O_TRUNC | os.O_DIRECTORY, ALLOW),
+        (os.O_WRONLY | os.O_CREAT, ASK),
+        (os.O_RDWR | _TMPFILE, ASK),
+    ],
+    ids=["reading", "writing", "creating", "without a name"],
+)
+def test_opening_is_asked_about_where_it_makes_a_file(flags: int, answer: int, arch: int) -> None:
+    assert said(lone(), arch, ("open", "openat"), flags) == {answer}
+    assert said(MANY, arch, calls.OPEN, flags) == {ALLOW}
 
 
 @_EACH_ARCH
 def test_stat_is_asked_about_in_full_alone(arch: int) -> None:
-    for number in calls.STAT[arch].values():
-        assert _say(Level.FULL, arch, number) == bpf.RETURN_NOTIFY
-        assert _say(Level.RECORD, arch, number) == bpf.RETURN_ALLOW
+    assert said(lone(Level.FULL), arch, calls.STAT) == {ASK}
+    assert said(lone(Level.RECORD), arch, calls.STAT) == {ALLOW}
+
+
+@_EACH_ARCH
+@pytest.mark.parametrize(
+    ("uid", "gid", "answer"),
+    [
+        (1000, 99, ALLOW),
+        (65536, 2**32 - 1, ALLOW),
+        (2**32 - 1, 100, ASK),
+        (65537, 0, ASK),
+        (2**31, 2**31, ASK),
+    ],
+)
+def test_with_many_ids_only_the_missing_ones_are_asked_about(
+    uid: int, gid: int, answer: int, arch: int
+) -> None:
+    names = tuple(
+        name for name in calls.CHOWN if arch != calls.AUDIT_ARCH_I386 or name not in calls.SHORT_IDS
+    )
+    assert said(MANY, arch, names, uid, gid) == {answer}
+    assert said(MANY, arch, (*calls.SET_IDS, *calls.GET_IDS, *calls.EXECUTE)) == {ALLOW}
+
+
+def test_short_ids_of_minus_one_are_none() -> None:
+    short = ("chown", "fchown", "lchown")
+    assert said(MANY, calls.AUDIT_ARCH_I386, short, 0xFFFF, 0xFFFF) == {ALLOW}
+    assert said(MANY, calls.AUDIT_ARCH_I386, short, 0xFFFF, 100) == {ASK}
+
+
+@_EACH_ARCH
+def test_what_a_filter_above_refuses_is_trapped(arch: int) -> None:
+    plan = lone(is_restricted=True)
+    xattrs = (*calls.SET_XATTR, *calls.GET_XATTR, *calls.LIST_XATTR, *calls.REMOVE_XATTR)
+    assert said(plan, arch, xattrs) == {TRAP}
+    assert said(plan, arch, calls.CHMOD, 0o4755) == {TRAP}
+    assert said(plan, arch, calls.CHMOD, 0o2755) == {TRAP}
+    assert said(plan, arch, calls.CHMOD, 0o1755) == {ASK}
+    assert said(lone(), arch, calls.CHMOD, 0o4755) == {ALLOW}
+
+
+@_EACH_ARCH
+def test_nobody_may_have_the_kernel_wait_for_a_page(arch: int) -> None:
+    number = calls.NUMBERS["userfaultfd"][calls.ARCHITECTURES.index(arch)] or 0
+    for level in _REMEMBERING:
+        assert say(lone(level), arch, number, os.O_CLOEXEC) == bpf.RETURN_ERRNO | errno.EPERM
+        assert say(lone(level), arch, number, os.O_CLOEXEC | 1) == ALLOW
+
+
+@_EACH_ARCH
+def test_few_options_are_asked_about(arch: int) -> None:
+    column = calls.ARCHITECTURES.index(arch)
+    prctl, getsockopt = (calls.NUMBERS[name][column] or 0 for name in ("prctl", "getsockopt"))
+    asked = {option for option in range(80) if say(lone(), arch, prctl, option) == ASK}
+    assert asked == {8, 28}  # PR_SET_KEEPCAPS, PR_SET_SECUREBITS
+    assert say(lone(), arch, getsockopt, 3, 1, 17) == ASK  # SOL_SOCKET, SO_PEERCRED
+    assert say(lone(), arch, getsockopt, 3, 1, 16) == ALLOW
+    assert say(lone(), arch, getsockopt, 3, 6, 17) == ALLOW
 
 
 @_EACH_ARCH
 def test_all_other_calls_are_allowed(arch: int) -> None:
-    tables = (calls.CHOWN, calls.MKNOD, calls.STAT, calls.SET_IDS)
-    known = {number for table in tables for number in table[arch].values()}
-    for number in set(range(512)) - known:
-        assert _say(Level.FULL, arch, number, 0o020000, 0o020000, 0o020000, 5) == bpf.RETURN_ALLOW
+    known = set(calls.numbers(calls.NUMBERS, arch).values())
+    for plan in (lone(Level.FULL), lone(is_restricted=True), MANY, lone(Level.FAST)):
+        program = filter_program(plan, machine=_MACHINES[arch])
+        for number in set(range(512)) - known:
+            assert _run(program, arch, number, 0o020000, 0o020000, 0o020000, 5) == ALLOW
 
 
 def test_calls_of_other_architectures_are_allowed() -> None:
+    x86, arm = (filter_program(lone(Level.FULL), machine=name) for name in ("x86_64", "aarch64"))
     for number in range(512):
-        assert _say(Level.FULL, calls.AUDIT_ARCH_X86_64, number | _X32_BIT) == bpf.RETURN_ALLOW
-        program = filter_program(Level.FULL, machine="aarch64")
-        assert _run(program, calls.AUDIT_ARCH_X86_64, number) == bpf.RETURN_ALLOW
+        assert _run(x86, calls.AUDIT_ARCH_X86_64, number | _X32_BIT) == ALLOW
+        assert _run(arm, calls.AUDIT_ARCH_X86_64, number) == ALLOW
 
 
 @_EACH_ARCH
-def test_each_call_that_is_asked_about_has_its_name(arch: int) -> None:
-    for table in (calls.CHOWN, calls.MKNOD, calls.STAT):
-        for name, number in table[arch].items():
-            assert calls.name_of(arch, number) == name
+def test_each_call_has_its_name_and_no_two_the_same_number(arch: int) -> None:
+    numbers = calls.numbers(calls.NUMBERS, arch)
+    assert len(set(numbers.values())) == len(numbers)
+    for name, number in numbers.items():
+        assert calls.name_of(arch, number) == name
     assert calls.name_of(arch, 10_000) is None
 
 
 def test_level_off_has_no_filter() -> None:
     with pytest.raises(ValueError, match="off"):
-        filter_program(Level.OFF)
+        filter_program(lone(Level.OFF))
 
 
-def test_machine_whose_calls_are_not_known_is_refused() -> None:
-    with pytest.raises(RootrunError, match="emulate root: vax: "):
-        filter_program(Level.FAST, machine="vax")
+def test_a_machine_without_a_table_is_refused() -> None:
+    with pytest.raises(RootrunError, match="s390x: its system calls are not known"):
+        filter_program(lone(), machine="s390x")
 
 
-@pytest.mark.parametrize(
-    "items",
-    [
-        [bpf.jump_if_equal(1, "missing")],
-        ["before", bpf.jump_if_equal(1, "before")],
-        [bpf.jump_if_equal(1, "far"), *[bpf.load(0)] * 256, "far", bpf.answer(0)],
-        ["twice", bpf.load(0), "twice"],
-    ],
-    ids=["missing", "backwards", "far", "twice"],
-)
-def test_label_that_cannot_be_reached_is_an_error(items: list[bpf.Item]) -> None:
-    with pytest.raises(ValueError, match="label"):
-        bpf.assemble(items)
+@pytest.mark.parametrize("labels", [["there", "there"], []], ids=["twice", "missing"])
+def test_a_label_has_to_be_there_once(labels: list[str]) -> None:
+    with pytest.raises(ValueError, match="there"):
+        bpf.assemble([bpf.jump_if_equal(1, "there"), *labels, bpf.answer(0)])
+
+
+def test_only_a_jump_without_condition_goes_far() -> None:
+    between: list[bpf.Item] = [bpf.load(0)] * 256
+    end: list[bpf.Item] = ["far", bpf.answer(0)]
+    assert bpf.assemble([bpf.jump("far"), *between, *end])
+    with pytest.raises(ValueError, match="too far"):
+        bpf.assemble([bpf.jump_if_equal(1, "far"), *between, *end])

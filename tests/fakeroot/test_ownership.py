@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rootrun.fakeroot.ownership import FileKey, OwnershipMemory, birth_ns
+from rootrun.fakeroot.ownership import FileKey, OwnershipMemory, StandIns, birth_ns
 from rootrun.layer.compare import Remembered
 from rootrun.layer.entry import EntryType
 
@@ -21,8 +21,12 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def memory(file: Path) -> OwnershipMemory:
     """A memory of that file alone."""
-    memory = OwnershipMemory()
-    memory.remember(key_of(file), uid=5, gid=6)
+    return remembering(file, Remembered(5, 6))
+
+
+def remembering(path: Path, remembered: Remembered) -> OwnershipMemory:
+    memory = OwnershipMemory(lambda: ())
+    memory.remember(key_of(path), remembered, seen_as=key_of(path))
     return memory
 
 
@@ -46,12 +50,11 @@ def test_an_owner_is_recalled_by_name_and_by_descriptor(
     file: Path, memory: OwnershipMemory
 ) -> None:
     assert recalled(memory, file) == Remembered(5, 6)
-    assert memory.recall(key_of(file)) == Remembered(5, 6)
+    assert memory.recall(key_of(file), uid=0, gid=0) == Remembered(5, 6)
 
 
 def test_a_directory_is_asked_about_by_its_descriptor(tmp_path: Path) -> None:
-    memory = OwnershipMemory()
-    memory.remember(key_of(tmp_path), uid=1, gid=None)
+    memory = remembering(tmp_path, Remembered(1, None))
     fd = os.open(tmp_path, os.O_RDONLY)
     try:
         assert memory.of_upper(fd, "", os.fstat(fd)) == Remembered(1, None)
@@ -79,7 +82,7 @@ def test_a_file_of_the_same_number_that_was_born_later_is_another(
     file: Path, memory: OwnershipMemory
 ) -> None:
     key = key_of(file)
-    assert memory.recall(key._replace(birth_ns=key.birth_ns + 1)) is None
+    assert memory.recall(key._replace(birth_ns=key.birth_ns + 1), uid=0, gid=0) is None
 
 
 @pytest.mark.parametrize(
@@ -94,13 +97,42 @@ def test_what_a_chown_leaves_alone_is_kept(
     file: Path,
     memory: OwnershipMemory,
 ) -> None:
-    memory.remember(key_of(file), uid=uid, gid=gid)
+    memory.remember(key_of(file), Remembered(uid, gid), seen_as=key_of(file))
     assert recalled(memory, file) == Remembered(*expected)
 
 
 def test_a_device_keeps_its_numbers_when_it_gets_an_owner(file: Path) -> None:
-    memory = OwnershipMemory()
     device = Remembered(0, 0, EntryType.BLOCK_DEVICE, (8, 1))
-    memory.remember_device(key_of(file), device)
-    memory.remember(key_of(file), uid=0, gid=6)
+    memory = remembering(file, device)
+    memory.remember(key_of(file), Remembered(0, 6), seen_as=key_of(file))
     assert recalled(memory, file) == device._replace(gid=6)
+
+
+def test_a_copied_up_file_is_known_by_the_number_that_the_view_shows(file: Path) -> None:
+    memory = OwnershipMemory(lambda: ())
+    seen = key_of(file)._replace(inode=7)
+    memory.remember(key_of(file), Remembered(5, 6), seen_as=seen)
+    assert (
+        memory.recall(seen, uid=0, gid=0)
+        == memory.recall(key_of(file), uid=0, gid=0)
+        == Remembered(5, 6)
+    )
+
+
+def test_it_grows_with_the_files_that_exist_alone(file: Path) -> None:
+    memory = OwnershipMemory(lambda: [key_of(file)])
+    memory.remember(key_of(file), Remembered(5, 6), seen_as=key_of(file))
+    largest = 0
+    for number in range(100_000):
+        key = FileKey(number, 1)
+        memory.remember(key, Remembered(1, 1), seen_as=key._replace(inode=number + 1_000_000))
+        largest = max(largest, len(memory))
+    assert largest < 20_000
+    assert recalled(memory, file) == Remembered(5, 6)
+
+
+def test_an_owner_that_the_disk_has_is_the_kernel_s_word(file: Path) -> None:
+    memory = OwnershipMemory(lambda: (), StandIns(999, 999))
+    memory.remember(key_of(file), Remembered(70000, 70001), seen_as=key_of(file))
+    assert memory.recall(key_of(file), uid=999, gid=999) == Remembered(70000, 70001)
+    assert memory.recall(key_of(file), uid=5, gid=999) == Remembered(5, 70001)

@@ -18,6 +18,7 @@ from rootrun.fakeroot.caller import (
 )
 from rootrun.fakeroot.files import Files
 from rootrun.fakeroot.handler import Handler
+from rootrun.fakeroot.ownership import StandIns
 from rootrun.fakeroot.upper import Status, status_of
 from rootrun.layer.compare import Remembered
 from rootrun.layer.metadata import CAPABILITY
@@ -51,7 +52,7 @@ def _answer(files: Files, may_chown: MayChown, caller: Caller, name: str) -> int
         if not is_allowed:
             raise no_such(errno.EPERM)
         left = _left(files.recall(fd, status := status_of(fd)), status)
-        _change(fd, owner)
+        _change(fd, owner, files.stand_ins)
         files.note(fd, left._replace(uid=owner.uid, gid=owner.gid))
     finally:
         os.close(fd)
@@ -59,32 +60,33 @@ def _answer(files: Files, may_chown: MayChown, caller: Caller, name: str) -> int
 
 
 def _left(recalled: Remembered | None, status: Status) -> Remembered:
-    """Return what the call leaves of the set-id bits and capabilities that only we know."""
+    """Return what is known of a file but its owner, and not taken away by the call."""
     if recalled is None or stat.S_ISDIR(status.mode):
         return Remembered()
+    # A device of the base is one of the run from here on: its record goes by the path.
+    device, rdev = recalled.device, recalled.rdev
     set_ids, xattrs = recalled.set_ids, recalled.xattrs
     if set_ids is not None:
         # setattr_should_drop_sgid: without execution by the group it was mandatory locking once.
         set_ids &= 0 if status.mode & stat.S_IXGRP else stat.S_ISGID
     if xattrs is not None:
         xattrs = {name: value for name, value in xattrs.items() if name != CAPABILITY}
-    return Remembered(set_ids=set_ids, xattrs=xattrs)
+    return Remembered(device=device, rdev=rdev, set_ids=set_ids, xattrs=xattrs)
 
 
-def _change(fd: int, owner: Owner) -> None:
+def _change(fd: int, owner: Owner, stand_ins: StandIns | None) -> None:
     """Make the call, as far as the id map has the ids.
 
     In any case the file is copied up by it, and loses its set-id bits and capabilities, as on any
     Linux.
     """
     path = f"/proc/self/fd/{fd}"  # leads to a symlink itself, if it was opened
-    uid, gid = (-1 if number is None else number for number in owner)
-    try:
-        os.chown(path, uid, gid)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # what it is for an id that the map has not
-            raise
-        os.chown(path, -1, -1)
+    if stand_ins is None:
+        os.chown(path, -1, -1)  # to the one id that all have
+        return
+    uid = -1 if owner.uid is None else min(owner.uid, stand_ins.uid)
+    gid = -1 if owner.gid is None else min(owner.gid, stand_ins.gid)
+    os.chown(path, uid, gid)
 
 
 def _operands(caller: Caller, name: str) -> tuple[int, Owner]:

@@ -2,26 +2,47 @@
 
 from collections.abc import Mapping
 
+from rootrun.fakeroot.answers.acl import acl_answers
+from rootrun.fakeroot.answers.capabilities import capability_answers
+from rootrun.fakeroot.answers.chmod import chmod_answers
 from rootrun.fakeroot.answers.chown import chown_answers
 from rootrun.fakeroot.answers.create import create_answers
 from rootrun.fakeroot.answers.device import mknod_answers
+from rootrun.fakeroot.answers.execute import execute_answers
+from rootrun.fakeroot.answers.ids import id_answers
+from rootrun.fakeroot.answers.peer import peer_answers
 from rootrun.fakeroot.answers.rename import rename_answers
 from rootrun.fakeroot.answers.stat import stat_answers
+from rootrun.fakeroot.answers.xattr import xattr_answers
 from rootrun.fakeroot.files import Files
 from rootrun.fakeroot.filters import FilterPlan
 from rootrun.fakeroot.handler import Handler
 from rootrun.fakeroot.identities import Identities
 from rootrun.fakeroot.rights import Rights
+from rootrun.sandbox.syscalls import has_no_new_privs
 
 
 def answers_of(files: Files, plan: FilterPlan) -> Mapping[str, Handler]:
     """Return what answers the calls that the filter of ``plan`` asks about."""
     identities = Identities() if plan.is_lone else None
     rights = Rights(files, identities)
+    attribute_answers = xattr_answers if plan.is_restricted else acl_answers
     return {
         **chown_answers(files, rights.may_chown),
         **mknod_answers(files, rights.credentials, rights.may_make_devices),
         **create_answers(files, rights.credentials),
         **rename_answers(files),
         **stat_answers(files),
+        **chmod_answers(files, rights.credentials),
+        **attribute_answers(files, rights.credentials),
+        **(_identity_answers(files, identities) if identities is not None else {}),
+    }
+
+
+def _identity_answers(files: Files, identities: Identities) -> Mapping[str, Handler]:
+    return {
+        **id_answers(identities),
+        **capability_answers(identities),
+        **execute_answers(identities, files, has_no_new_privs=has_no_new_privs()),
+        **peer_answers(identities),
     }
