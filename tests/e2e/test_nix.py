@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.test_debian import debian  # noqa: F401
 from tests.support.images import assert_image_valid
 from tests.support.nix import REFUSE_XATTRS, nix_rootrun, try_nix
 from tests.support.tarball import device, directory, file, hardlink, opaque, tarball, whiteout
@@ -182,3 +183,26 @@ def test_an_attribute_that_cannot_be_read_is_not_dropped(lone_workplace: Workpla
     done = lone_workplace.shell(f"{run} --no-cache")
     assert done.returncode == 0, done.stderr.decode()
     assert layers_of(lone_workplace.path / "again.tar") == layers_of(outside)
+
+
+@pytest.mark.slow
+def test_a_debian_is_changed_as_outside(
+    debian: Path,  # noqa: F811
+    lone_workplace: Workplace,
+    workplace: Workplace,
+) -> None:
+    script = """
+        find /usr/bin /var /etc -xdev -exec touch {} +
+        useradd --create-home app
+        install -d -o app -g app /srv/app
+        chown -R app:app /opt
+        rm -r /usr/share/doc; mkdir /usr/share/doc
+        mkdir /var/mail/new /var/local/new; echo > /var/local/new/file
+        mv /usr/bin/chage /usr/bin/renamed
+        chown root:root /usr/bin/passwd
+        echo >> /usr/bin/newgrp
+    """
+    keep = ["--owner", "keep"]
+    inside = nix_rootrun(lone_workplace, script, base=debian, options=keep).output
+    outside = workplace.build(script, *keep, base=debian)
+    assert layers_of(inside)[-1] == layers_of(outside)[-1]
