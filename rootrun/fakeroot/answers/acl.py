@@ -1,0 +1,109 @@
+"""ACLs that name ids which are not mapped: the kernel gets id 0 for them, and they are remembered.
+
+Layers keep no ACLs, so that this is for the script alone. What a new file inherits from its
+directory is not remembered: there ``root`` stands for all others.
+"""
+
+import errno
+import os
+from collections.abc import Callable, Mapping
+
+from rootrun.fakeroot import calls
+from rootrun.fakeroot.acl import MOST_BYTES, NAMES, acl_value, lone_acl, parse_acl, shown_acl
+from rootrun.fakeroot.answers.xattr_call import (
+    Room,
+    attribute_of,
+    flags_of,
+    give,
+    link_to,
+    operand,
+)
+from rootrun.fakeroot.caller import Caller, no_such
+from rootrun.fakeroot.credentials import CAP_FOWNER, Credentials
+from rootrun.fakeroot.files import Files
+from rootrun.fakeroot.handler import Handler
+from rootrun.fakeroot.ownership import OwnershipMemory
+from rootrun.fakeroot.upper import Status, status_of
+from rootrun.layer.compare import Remembered
+
+
+def acl_answers(
+    files: Files, credentials_of: Callable[[Caller], Credentials]
+) -> Mapping[str, Handler]:
+    """Return what answers the calls that set or get ACLs, and leaves other attributes alone."""
+    acls = _Acls(files, credentials_of)
+    return {
+        **dict.fromkeys(calls.SET_XATTR, acls.answer_set),
+        **dict.fromkeys(calls.GET_XATTR, acls.answer_get),
+    }
+
+
+class _Acls:
+    def __init__(self, files: Files, credentials_of: Callable[[Caller], Credentials]) -> None:
+        self._files = files
+        self._credentials_of = credentials_of
+        # Known by the same keys as owners are, but the diff must not see them.
+        self._memory = OwnershipMemory(files.tree.living)
+        self._room = Room()
+
+    def answer_set(self, caller: Caller, name: str) -> int | None:
+        attribute, size = attribute_of(caller), caller.arguments[3]
+        if attribute not in NAMES or size > MOST_BYTES:
+            return None
+        value = caller.read(caller.arguments[2], size)
+        true = parse_acl(value)
+        if true is None:
+            return None
+        with operand(caller, name) as (fd, status):
+            if not self._files.tree.has(status) or not caller.is_in_container_userns():
+                return None
+            if true == lone_acl(true):
+                self._forget(attribute, status)
+                return None
+            self._check_owner(caller, fd, status)
+            lone = acl_value(lone_acl(true))
+            os.setxattr(link_to(fd), attribute, lone, flags_of(caller))
+            self._remember(fd, attribute, value)
+        return 0
+
+    def answer_get(self, caller: Caller, name: str) -> int | None:
+        if not self._memory or attribute_of(caller) not in NAMES:
+            return None
+        attribute = attribute_of(caller)
+        with operand(caller, name) as (fd, status):
+            known = self._known(status).get(attribute)
+            if known is None or not caller.is_in_container_userns():
+                return None
+            true, on_disk = parse_acl(known), parse_acl(os.getxattr(link_to(fd), attribute))
+            shown = shown_acl(on_disk, true) if on_disk and true else None
+            if shown is None:
+                return None
+            _, _, address, size, *_ = caller.arguments
+            return give(caller, address, size, acl_value(shown))
+
+    def _check_owner(self, caller: Caller, fd: int, status: Status) -> None:
+        credentials = self._credentials_of(caller)
+        if credentials.has(CAP_FOWNER):
+            return
+        if credentials.uids.file_system != self._files.known(fd, status).uid:
+            raise no_such(errno.EPERM)
+
+    def _known(self, status: Status) -> Mapping[str, bytes]:
+        if not self._files.tree.has(status):
+            return {}
+        known = self._memory.recall(status.key, uid=status.uid, gid=status.gid)
+        return {} if known is None or known.xattrs is None else known.xattrs
+
+    def _remember(self, fd: int, attribute: str, value: bytes) -> None:
+        status = status_of(fd)  # in the upper by now
+        known = self._known(status)
+        self._room.take(attribute, value, old=known.get(attribute))
+        key = self._files.tree.key(fd, status)
+        remembered = Remembered(xattrs={**known, attribute: value})
+        self._memory.remember(key, remembered, seen_as=status.key)
+
+    def _forget(self, attribute: str, status: Status) -> None:
+        known = dict(self._known(status))
+        if attribute in known:
+            self._room.give_back(attribute, known.pop(attribute))
+            self._memory.remember(status.key, Remembered(xattrs=known), seen_as=status.key)
