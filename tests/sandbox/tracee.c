@@ -116,13 +116,19 @@ static int int80(char **arguments) {
     return found != 0;
 }
 
+static int ids(char **arguments) {
+    printf("%d %d\n", getuid(), geteuid());
+    return 0;
+}
+
 int main(int count, char **arguments) {
     static const struct {
         const char *name;
         int (*run)(char **);
     } tasks[] = {{"value", value},     {"threads", threads}, {"thread_exec", thread_exec},
                  {"blocked", blocked}, {"caught", caught},   {"forged", forged},
-                 {"many", many},       {"stopped", stopped}, {"int80", int80}};
+                 {"many", many},       {"stopped", stopped}, {"int80", int80},
+                 {"ids", ids}};
     for (size_t n = 0; n < sizeof tasks / sizeof *tasks; n++)
         if (!strcmp(tasks[n].name, arguments[1])) return tasks[n].run(arguments + 2);
     return 99;
