@@ -26,6 +26,7 @@ from rootrun.fakeroot.process_status import read_process_status
 
 _ELF_MAGIC = b"\x7fELF"
 _BEGINNING = 256  # bytes that the kernel looks at (BINPRM_BUF_SIZE)
+_ANY_EXECUTE = 0o111
 _DEEPEST = 5  # interpreters of interpreters (execve(2))
 
 
@@ -95,7 +96,7 @@ class _ExecuteAnswers:
 
     def _set_ids_of(self, caller: Caller, fd: int) -> _SetIds:
         known = self._files.known(fd)
-        if not known.mode & (stat.S_ISUID | stat.S_ISGID) or not known.mode & 0o111:
+        if not known.mode & (stat.S_ISUID | stat.S_ISGID) or not known.mode & _ANY_EXECUTE:
             return _SetIds()
         if _is_nosuid(caller, fd) or self._may_gain_nothing(caller):
             return _SetIds()
@@ -139,7 +140,8 @@ def _interpreter(fd: int) -> bytes | None:
 
 
 def _beginning(fd: int) -> bytes:
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
+    mode = os.fstat(fd).st_mode
+    if not stat.S_ISREG(mode) or not mode & _ANY_EXECUTE:
         raise OSError(errno.EACCES, os.strerror(errno.EACCES))
     # Not to wait for who holds a lease (fcntl(2)).
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
