@@ -57,6 +57,7 @@ class FilterPlan:
     foreign_gid: int = 1
     base_is_recorded: bool = True
     is_restricted: bool = False
+    may_trap: bool = True
 
     @property
     def stand_ins(self) -> StandIns | None:
@@ -128,8 +129,9 @@ def _lone_rules(plan: FilterPlan) -> Iterator[_Rule]:
     yield _Rule(("getsockopt",), "ask", if_peer_credentials)
     reading = (*calls.GET_XATTR, *calls.LIST_XATTR)
     if plan.is_restricted:
-        yield _Rule(calls.CHMOD, "trap", if_any_bit(_SET_IDS), otherwise="ask")
-        yield _Rule((*calls.SET_XATTR, *calls.REMOVE_XATTR, *reading), "trap")
+        refused = "trap" if plan.may_trap else "ask"
+        yield _Rule(calls.CHMOD, refused, if_any_bit(_SET_IDS), otherwise="ask")
+        yield _Rule((*calls.SET_XATTR, *calls.REMOVE_XATTR, *reading), refused)
         return
     yield _Rule((*calls.SET_XATTR, *calls.REMOVE_XATTR), "ask")
     if plan.level is Level.FULL:

@@ -34,7 +34,7 @@ class Supervisor:
     @property
     def untrapped_program(self) -> bytes:
         """The filter where nothing may be traced: what is refused stays refused."""
-        return filter_program(replace(self._plan, is_restricted=False))
+        return filter_program(replace(self._plan, may_trap=False))
 
     @property
     def fallback_program(self) -> bytes:

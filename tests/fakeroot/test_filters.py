@@ -3,6 +3,7 @@
 import errno
 import os
 import struct
+from dataclasses import replace
 
 import pytest
 
@@ -172,6 +173,13 @@ def test_what_a_filter_above_refuses_is_trapped(arch: int) -> None:
     assert said(plan, arch, calls.CHMOD, 0o2755) == {TRAP}
     assert said(plan, arch, calls.CHMOD, 0o1755) == {ASK}
     assert said(lone(), arch, calls.CHMOD, 0o4755) == {ALLOW}
+
+
+@_EACH_ARCH
+def test_where_nothing_may_be_traced_what_is_let_through_is_asked_about(arch: int) -> None:
+    plan = replace(lone(is_restricted=True), may_trap=False)
+    assert said(plan, arch, (*calls.SET_XATTR, *calls.LIST_XATTR)) == {ASK}
+    assert said(plan, arch, calls.CHMOD, 0o4755) == said(plan, arch, calls.CHMOD, 0o755) == {ASK}
 
 
 @_EACH_ARCH
