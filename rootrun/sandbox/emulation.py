@@ -59,7 +59,7 @@ def emulate(emulator: Emulator, handover: int) -> str | None:
         program = emulator.untrapped_program
         warning = (
             f"emulate root: ptrace: {os.strerror(refusal)}: "
-            "what a filter around rootrun refuses will not be remembered"
+            "a filter above rootrun (a Nix sandbox?) forbids set-id modes and attributes"
         )
     if emulator.wants_listener:
         try:
@@ -76,11 +76,15 @@ def emulate(emulator: Emulator, handover: int) -> str | None:
 
 
 def _fall_back(program: bytes, refusal: OSError) -> str:
-    """Do what can be done without a listener, and return the warning; raise what is no refusal."""
+    """Do what can be done without a listener, and return the warning; raise what is no refusal.
+
+    An empty ``program`` leaves every call to the kernel.
+    """
     if refusal.errno not in _REFUSED:
         raise refusal
     try:
-        _install(program, _PLAIN)
+        if program:
+            _install(program, _PLAIN)
     except OSError as error:
         if error.errno not in _REFUSED:
             raise
