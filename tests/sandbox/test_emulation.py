@@ -155,6 +155,31 @@ def test_second_listener_falls_back_with_a_warning(lone: Account) -> None:
     assert seen == "0 0"
 
 
+def _emulate_without_fallback() -> None:
+    from rootrun.fakeroot.filters import FilterPlan, filter_program
+    from rootrun.fakeroot.level import Level
+    from rootrun.sandbox.emulation import emulate
+    from rootrun.sandbox.syscalls import install_filter
+
+    class Emulator:
+        traps = False
+        wants_listener = True
+        program = filter_program(FilterPlan(level=Level.RECORD, is_lone=False))
+        fallback_program = b""
+
+    install_filter(Emulator.program, 8)
+    filters = Path("/proc/self/status").read_text().partition("Seccomp_filters:")[2].split()[0]
+    sys.stdout.write(f"{emulate(Emulator(), -1)}\n")  # type: ignore[arg-type]  # it never serves
+    after = Path("/proc/self/status").read_text().partition("Seccomp_filters:")[2].split()[0]
+    sys.stdout.write(f"{int(after) - int(filters)}")
+
+
+def test_second_listener_with_nothing_to_fall_back_to_is_told(lone: Account) -> None:
+    warning, more = run_inside(_emulate_without_fallback, account=lone).splitlines()
+    assert "something else answers system calls here already: " in warning
+    assert more == "0"
+
+
 _UNDER_A_FILTER = """\
 import os, sys
 sys.path.insert(0, sys.argv[1])
