@@ -64,6 +64,7 @@ CALLS = {
     "exec of a real root": f"{_c('setresuid', 5, 0, 0)} exec /bin/ids ids",
     "thread": f"thread {_APP}",
     "socket pair": f"peer {_APP} peer fork peer",
+    "socket pair of a thread": f"{_APP} thread peer",
     "dropped server": f"{_APP} listen /tmp/s connect /tmp/s",
     "dropped client": f"listen /tmp/s fork {_APP} connect /tmp/s",
     "root's sockets": "peer listen /tmp/s connect /tmp/s",
@@ -98,6 +99,10 @@ COMMANDS = {
     "whoami": "whoami; id; su app -c 'id; whoami; su app -c id; id -u; id -Gn'; id",
     "a root who is back": "su app -c '/bin/ids exec /bin/root ids exec /bin/busybox id'",
     "a daemon": "su app -c 'setsid sh -c \"sleep 0.1; id > /tmp/late\" & wait'; cat /tmp/late",
+    "a pid namespace": f"busybox unshare -fp /bin/ids {_APP} peer fork peer; "
+    f"/bin/ids listen /tmp/s; busybox unshare -fp /bin/ids {_APP} connect /tmp/s",
+    "a user namespace": f"busybox unshare -r /bin/ids ids {_c('setuid', 0)} {_c('setuid', 5)}; "
+    "busybox unshare -r id",
     "files of their own": "su app -c 'touch /tmp/a; mkdir /tmp/b; id'; touch /tmp/c; ls -ln /tmp",
 }
 

@@ -1,7 +1,7 @@
 """Whom a socket is connected with (SO_PEERCRED in unix(7)).
 
 The kernel tells who it was at the time of connect(2), or of listen(2); of who is not root to the
-container, this tells who it is now.
+container, this tells who it is now. Of a process that has ended, it is the kernel's word: root.
 """
 
 import os
