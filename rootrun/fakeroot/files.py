@@ -78,11 +78,11 @@ class Files:
             mode_of(status.mode, recalled),
         )
 
-    def note(self, fd: int, remembered: Remembered) -> None:
+    def note(self, fd: int, remembered: Remembered, status: Status | None = None) -> None:
         """Remember of an open file of the upper what the disk does not say."""
-        status = status_of(fd)
+        status = status or status_of(fd)
         if self.tree.has(status):  # nothing else gets into a layer
-            key = self.tree.key(fd, status)
+            key = self._memory.key_of(status.key) or self.tree.key(fd, status)
             self._memory.remember(key, remembered, seen_as=status.key)
 
     def note_new(self, fd: int, remembered: Remembered) -> None:

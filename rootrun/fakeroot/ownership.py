@@ -72,6 +72,10 @@ class OwnershipMemory:
         if len(self._known) + len(self._aliases) > self._next_pruning:
             self._prune()
 
+    def key_of(self, seen: FileKey) -> FileKey | None:
+        """Return the key of a file of the merged view, None if nothing is known of it."""
+        return seen if seen in self._known else self._aliases.get(seen)
+
     def recall(self, key: FileKey, *, uid: int, gid: int) -> Remembered | None:
         """Return what is known of a file of the upper or of the merged view, None for nothing.
 

@@ -109,17 +109,15 @@ class UpperTree:
     def _find(self, fd: int, birth: int) -> FileKey | None:
         """Return the key of a file, None if the upper has none at its path."""
         for _ in range(_ATTEMPTS):
-            path = os.readlink(f"/proc/self/fd/{fd}".encode())
+            path = os.readlink(f"/proc/self/fd/{fd}".encode()).strip(b"/") or b"."
             try:
-                found = open_in_root(self._fd, path, follow=False)
+                # Only its number is read: if the script has put a link in the way meanwhile, what
+                # is remembered is of no use to anybody, and forgotten in time.
+                key = status_of(self._fd, path).key
             except OSError as error:
                 if error.errno not in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
                     raise
                 return None
-            try:
-                key = status_of(found).key
-            finally:
-                os.close(found)
             if key.birth_ns == birth:
                 return key  # else it was renamed between the two
         return None

@@ -8,9 +8,10 @@ import struct
 from rootrun.errors import SandboxError
 from rootrun.sandbox import syscalls
 
-_OPENAT2 = 437
-_RESOLVE_NO_MAGICLINKS = 0x02
-_RESOLVE_IN_ROOT = 0x10
+_RESOLVE = 0x10 | 0x02  # RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS
+# struct open_how: flags, mode, resolve
+_FOLLOWING = struct.pack("=QQQ", os.O_PATH | os.O_CLOEXEC, 0, _RESOLVE)
+_NOT_FOLLOWING = struct.pack("=QQQ", os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW, 0, _RESOLVE)
 _RACES_ENDURED = 32
 _AT_EMPTY_PATH = 0x1000
 _AT_SYMLINK_NOFOLLOW = 0x100
@@ -61,11 +62,10 @@ def open_in_root(root_fd: int, path: bytes, *, follow: bool) -> int:
     relative path starts at the root. A symlink at the end is followed if ``follow``, else opened.
     Raises the ``OSError`` that the process itself would get.
     """
-    flags = os.O_PATH | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
-    how = struct.pack("=QQQ", flags, 0, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+    how = _FOLLOWING if follow else _NOT_FOLLOWING
     for _ in range(_RACES_ENDURED):
         try:
-            return syscalls.syscall("openat2", _OPENAT2, root_fd, path, how, len(how), path=path)
+            return syscalls.openat2(root_fd, path, how)
         except OSError as error:
             # A rename or mount somewhere on the way: the kernel asks to try again.
             if error.errno != errno.EAGAIN:

@@ -51,9 +51,10 @@ def _answer(files: Files, may_chown: MayChown, caller: Caller, name: str) -> int
             return None
         if not is_allowed:
             raise no_such(errno.EPERM)
-        left = _left(files.recall(fd, status := status_of(fd)), status)
         _change(fd, owner, files.stand_ins)
-        files.note(fd, left._replace(uid=owner.uid, gid=owner.gid))
+        status = status_of(fd)
+        left = _left(files.recall(fd, status), status)
+        files.note(fd, left._replace(uid=owner.uid, gid=owner.gid), status)
     finally:
         os.close(fd)
     return 0
