@@ -10,7 +10,8 @@ from tests.support.packages import SERVICES, offline_options
 
 pytestmark = [pytest.mark.userns, pytest.mark.peers, pytest.mark.slow]
 
-# shadow-utils give the new file the owner that stat(2) tells of the old one; the script lists owners.
+# shadow-utils give the new file the owner that stat(2) tells of the old one; the script, too, lists
+# owners that it sees.
 LOST_BY_RECORD = ["etc/gshadow", "etc/gshadow-", "etc/shadow", "etc/shadow-", "said"]
 
 
