@@ -8,7 +8,8 @@ import struct
 from collections.abc import Iterable
 from typing import NamedTuple
 
-NAMES = frozenset({"system.posix_acl_access", "system.posix_acl_default"})
+DEFAULT = "system.posix_acl_default"
+NAMES = frozenset({"system.posix_acl_access", DEFAULT})
 MOST_BYTES = 4096
 """More than the one block that disks have for all attributes of a file."""
 
@@ -27,9 +28,14 @@ class AclEntry(NamedTuple):
     id: int
 
     @property
+    def is_named(self) -> bool:
+        """Whether it is about a user or group by its id."""
+        return self.tag in _NAMED
+
+    @property
     def lone(self) -> "AclEntry":
         """The entry where there is no other id than 0."""
-        return self._replace(id=0) if self.tag in _NAMED else self
+        return self._replace(id=0) if self.is_named else self
 
 
 Acl = tuple[AclEntry, ...]

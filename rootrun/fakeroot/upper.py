@@ -84,6 +84,19 @@ class UpperTree:
         """Return the key of a file that is in the upper: that was copied up, or made by the run."""
         return self._find(fd, status.birth_ns) or status.key  # deleted meanwhile
 
+    def keys_above(self, fd: int, status: Status) -> Iterator[FileKey]:
+        """Yield the keys of the directories that a file is in, those in the upper, from below."""
+        path = os.fsencode(self.path(fd, status))
+        while path:
+            path = path.rpartition(b"/")[0]
+            with suppress(OSError):  # it is in a lower alone, or gone
+                directory = open_in_root(self._fd, path or b".", follow=False)
+                try:
+                    key = status_of(directory).key
+                finally:
+                    os.close(directory)
+                yield key
+
     def living(self) -> set[FileKey]:
         """Return the keys of all files in the upper.
 

@@ -138,6 +138,9 @@ ACLS = {
     " cut -c1-12; getfacl -n /n",
     "defaults": "mkdir /d; setfacl -d -m u:5:rwx /d; setfacl -m g:6:rx /d; getfacl -n /d\n"
     "touch /d/f; stat -c %a /d/f; setfacl -k /d; getfacl -n /d",
+    "inherited": "mkdir /d; setfacl -d -m u:5:rwx,g:6:r /d; touch /d/f; mkdir -p /d/e/g\n"
+    "chown 5 /d/f; touch /d/e/g/h; chmod 600 /d/f; setfacl -m u:0:x /d/e/g/h; mv /d/f /d/e/i; touch /d/j\n"
+    "setfacl -b /d/j; setfacl -m u:0:rwx,g:0:r /d/j; (umask 077; echo > /d/k); getfacl -Rn /d",
     "copied": "setfacl -m u:5:rwx,g:6:r /n; cp -a /n /m; getfacl -n /m; mv /n /o\n"
     "ln /o /p; getfacl -n /o /p",
     "replaced": "setfacl -m u:5:rwx /n; setfacl -b /n; setfacl -m u:0:rwx /n; getfacl -n /n",
@@ -176,6 +179,13 @@ def test_attributes_are_those_of_a_run_outside(
 ) -> None:
     script = f"{SHELL}{XATTRS[case]}\n"
     assert_same_as_outside(script, lone=lone_workplace, many=workplace)
+
+
+def test_acls_do_what_they_are_for_where_owners_are_not_shown(lone_workplace: Workplace) -> None:
+    script = f"{SHELL}touch /n; setfacl -m u:5:rwx /n; stat -c %a /n > /said\n"
+    base = lone_workplace.base("base.tar", busybox_layer(), USR)
+    output = lone_workplace.build(script, "--emulate", "record", *MACHINE, base=base)
+    assert content_of(output, "said") == b"674\n"
 
 
 def test_errors_are_those_of_a_kernel_that_is_asked(

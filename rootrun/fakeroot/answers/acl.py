@@ -1,7 +1,6 @@
 """ACLs that name ids which are not mapped: the kernel gets id 0 for them, and they are remembered.
 
-Layers keep no ACLs, so that this is for the script alone. What a new file inherits from its
-directory is not remembered: there ``root`` stands for all others.
+Layers keep no ACLs, so that this is for the script alone.
 """
 
 import errno
@@ -9,7 +8,16 @@ import os
 from collections.abc import Callable, Mapping
 
 from rootrun.fakeroot import calls
-from rootrun.fakeroot.acl import MOST_BYTES, NAMES, acl_value, lone_acl, parse_acl, shown_acl
+from rootrun.fakeroot.acl import (
+    DEFAULT,
+    MOST_BYTES,
+    NAMES,
+    Acl,
+    acl_value,
+    lone_acl,
+    parse_acl,
+    shown_acl,
+)
 from rootrun.fakeroot.answers.xattr_call import (
     Room,
     attribute_of,
@@ -22,7 +30,7 @@ from rootrun.fakeroot.caller import Caller, no_such
 from rootrun.fakeroot.credentials import CAP_FOWNER, Credentials
 from rootrun.fakeroot.files import Files
 from rootrun.fakeroot.handler import Handler
-from rootrun.fakeroot.ownership import OwnershipMemory
+from rootrun.fakeroot.ownership import FileKey, OwnershipMemory
 from rootrun.fakeroot.upper import Status, status_of
 from rootrun.layer.compare import Remembered
 
@@ -57,8 +65,7 @@ class _Acls:
         with operand(caller, name) as (fd, status):
             if not self._files.tree.has(status) or not caller.is_in_container_userns():
                 return None
-            if true == lone_acl(true):
-                self._forget(attribute, status)
+            if true == lone_acl(true) and not self._memory:
                 return None
             self._check_owner(caller, fd, status)
             lone = acl_value(lone_acl(true))
@@ -71,15 +78,23 @@ class _Acls:
             return None
         attribute = attribute_of(caller)
         with operand(caller, name) as (fd, status):
-            known = self._known(status).get(attribute)
-            if known is None or not caller.is_in_container_userns():
+            if not self._files.tree.has(status) or not caller.is_in_container_userns():
                 return None
-            true, on_disk = parse_acl(known), parse_acl(os.getxattr(link_to(fd), attribute))
-            shown = shown_acl(on_disk, true) if on_disk and true else None
-            if shown is None:
-                return None
-            _, _, address, size, *_ = caller.arguments
-            return give(caller, address, size, acl_value(shown))
+            on_disk = parse_acl(os.getxattr(link_to(fd), attribute))
+            shown = self._shown(attribute, on_disk, fd, status) if on_disk else None
+        if shown is None:
+            return None
+        _, _, address, size, *_ = caller.arguments
+        return give(caller, address, size, acl_value(shown))
+
+    def _shown(self, attribute: str, on_disk: Acl, fd: int, status: Status) -> Acl | None:
+        """Return what the file got, or else has from a directory above it; None: as on the disk."""
+        known = self._known(status.key).get(attribute)
+        if known is None and any(entry.is_named for entry in on_disk):
+            above = map(self._known, self._files.tree.keys_above(fd, status))
+            known = next((acls[DEFAULT] for acls in above if DEFAULT in acls), None)
+        true = None if known is None else parse_acl(known)
+        return None if true is None else shown_acl(on_disk, true)
 
     def _check_owner(self, caller: Caller, fd: int, status: Status) -> None:
         credentials = self._credentials_of(caller)
@@ -88,22 +103,14 @@ class _Acls:
         if credentials.uids.file_system != self._files.known(fd, status).uid:
             raise no_such(errno.EPERM)
 
-    def _known(self, status: Status) -> Mapping[str, bytes]:
-        if not self._files.tree.has(status):
-            return {}
-        known = self._memory.recall(status.key, uid=status.uid, gid=status.gid)
+    def _known(self, key: FileKey) -> Mapping[str, bytes]:
+        known = self._memory.recall(key, uid=0, gid=0)
         return {} if known is None or known.xattrs is None else known.xattrs
 
     def _remember(self, fd: int, attribute: str, value: bytes) -> None:
         status = status_of(fd)  # in the upper by now
-        known = self._known(status)
+        known = self._known(status.key)
         self._room.take(attribute, value, old=known.get(attribute))
         key = self._files.tree.key(fd, status)
         remembered = Remembered(xattrs={**known, attribute: value})
         self._memory.remember(key, remembered, seen_as=status.key)
-
-    def _forget(self, attribute: str, status: Status) -> None:
-        known = dict(self._known(status))
-        if attribute in known:
-            self._room.give_back(attribute, known.pop(attribute))
-            self._memory.remember(status.key, Remembered(xattrs=known), seen_as=status.key)

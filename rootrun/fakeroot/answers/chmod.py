@@ -1,7 +1,8 @@
 """chmod where a filter above forbids set-id modes: made without the bits, which are remembered.
 
 Modes with such bits are trapped: nothing but this can make them. The others are asked about, for
-they take away what is remembered.
+they take away what is remembered. That a write(2) of any root but the host's takes it away as well
+is not seen here.
 """
 
 import errno
