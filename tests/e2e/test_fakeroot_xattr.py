@@ -140,7 +140,8 @@ ACLS = {
     "touch /d/f; stat -c %a /d/f; setfacl -k /d; getfacl -n /d",
     "inherited": "mkdir /d; setfacl -d -m u:5:rwx,g:6:r /d; touch /d/f; mkdir -p /d/e/g\n"
     "chown 5 /d/f; touch /d/e/g/h; chmod 600 /d/f; setfacl -m u:0:x /d/e/g/h; mv /d/f /d/e/i\n"
-    "touch /d/j; setfacl -b /d/j; setfacl -m u:0:rwx,g:0:r /d/j; (umask 077; echo > /d/k); getfacl -Rn /d",
+    "touch /d/j; setfacl -b /d/j; setfacl -m u:0:rwx,g:0:r /d/j\n"
+    "(umask 077; echo > /d/k); getfacl -Rn /d",
     "copied": "setfacl -m u:5:rwx,g:6:r /n; cp -a /n /m; getfacl -n /m; mv /n /o\n"
     "ln /o /p; getfacl -n /o /p",
     "replaced": "setfacl -m u:5:rwx /n; setfacl -b /n; setfacl -m u:0:rwx /n; getfacl -n /n",
