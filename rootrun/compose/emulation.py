@@ -4,13 +4,14 @@ What answers the calls is imported when the first one comes: most runs have ids 
 """
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from rootrun.fakeroot.level import Level
-from rootrun.layer.compare import Ownership, Remembered
-from rootrun.layer.entry import DEVICE_TYPES, SET_ID_BITS, EntryPath
+from rootrun.layer.compare import Ownership
+from rootrun.layer.entry import DEVICE_TYPES, EntryPath
 from rootrun.layer.stack import LayerStack
 from rootrun.request import Request
 from rootrun.rootfs.backend import Rootfs
@@ -19,7 +20,7 @@ from rootrun.sandbox.restriction import refuses_set_ids
 from rootrun.sandbox.spec import Emulator
 
 if TYPE_CHECKING:
-    from rootrun.fakeroot.handler import Handler
+    from rootrun.fakeroot.supervisor import Answer
 
 log = logging.getLogger(__name__)
 
@@ -27,11 +28,12 @@ AUTO = "auto"
 _COVERED = "dev/"  # by our own: what the image has there is not seen
 
 
-class Emulation(NamedTuple):
+@dataclass(slots=True)
+class Emulation:
     """What answers the calls of a run, and what it remembers for the diff; None: the kernel."""
 
-    emulator: Emulator | None
-    ownership: Ownership | None
+    emulator: Emulator | None = None
+    ownership: Ownership | None = None  # from the first call on
 
 
 class Gaps(NamedTuple):
@@ -103,12 +105,10 @@ def emulation(planned: EmulationPlan, rootfs: Rootfs) -> Iterator[Emulation]:
     """
     level, gaps, id_map, stack = planned
     if level is Level.OFF:
-        yield Emulation(None, None)
+        yield Emulation()
         return
     from rootrun.fakeroot.filters import FilterPlan
-    from rootrun.fakeroot.ownership import OwnershipMemory
     from rootrun.fakeroot.supervisor import Supervisor
-    from rootrun.fakeroot.upper import UpperTree
 
     is_lone = id_map.kind is IdMapKind.SINGLE
     is_restricted = is_lone and refuses_set_ids(rootfs.upper)
@@ -121,35 +121,17 @@ def emulation(planned: EmulationPlan, rootfs: Rootfs) -> Iterator[Emulation]:
         base_is_recorded=bool(gaps.owners),
         is_restricted=is_restricted,
     )
-    recorded = stack.recorded if is_restricted else gaps.owners
-    tree = UpperTree(root=rootfs.root, upper=rootfs.upper)
-    try:
-        memory = OwnershipMemory(tree.living, plan.stand_ins)
+    emulated = Emulation()
+    with ExitStack() as cleanup:
 
-        def answers() -> "Mapping[str, Handler]":
-            from rootrun.fakeroot.answers import answers_of
-            from rootrun.fakeroot.files import Files
+        def start() -> "Answer":
+            from rootrun.compose.answering import answering
 
-            def base(path: EntryPath) -> Remembered | None:
-                return _base_record(stack, path, is_restricted=is_restricted)
-
-            files: Files = Files(
-                tree, memory, base=base, recorded=recorded, stand_ins=plan.stand_ins
+            recorded = stack.recorded if is_restricted else gaps.owners
+            answer, emulated.ownership = cleanup.enter_context(
+                answering(plan, rootfs=rootfs, stack=stack, recorded=recorded)
             )
-            return answers_of(files, plan)
+            return answer
 
-        yield Emulation(Supervisor(plan, answers), memory)
-    finally:
-        tree.close()
-
-
-def _base_record(stack: LayerStack, path: EntryPath, *, is_restricted: bool) -> Remembered | None:
-    found = stack.find(path)
-    if found is None:
-        return None
-    entry = found.entry
-    device = entry.type if entry.type in DEVICE_TYPES else None
-    if not is_restricted:
-        return Remembered(entry.uid, entry.gid, device, entry.rdev)
-    set_ids, xattrs = entry.mode & SET_ID_BITS, entry.xattrs
-    return Remembered(entry.uid, entry.gid, device, entry.rdev, set_ids, xattrs)
+        emulated.emulator = Supervisor(plan, start)
+        yield emulated

@@ -147,11 +147,3 @@ def numbers(names: Iterable[str], arch: int) -> dict[str, int]:
     column = ARCHITECTURES.index(arch)
     found = ((name, NUMBERS[name][column]) for name in names)
     return {name: number for name, number in found if number is not None}
-
-
-_NAMES = {arch: {v: k for k, v in numbers(NUMBERS, arch).items()} for arch in ARCHITECTURES}
-
-
-def name_of(arch: int, number: int) -> str | None:
-    """Return the name of a call that may be asked about, None of any other."""
-    return _NAMES.get(arch, {}).get(number)

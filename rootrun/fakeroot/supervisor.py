@@ -2,30 +2,35 @@
 
 import errno
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from rootrun.fakeroot.caller import Caller, userns_of
-from rootrun.fakeroot.calls import name_of
 from rootrun.fakeroot.filters import FilterPlan, filter_program
-from rootrun.fakeroot.handler import Handler
 from rootrun.fakeroot.level import Level
 from rootrun.sandbox.notify import Listener, Notification, SystemCall
+
+IsAlive = Callable[[], bool]
+"""Says whether the caller still waits: its pid may be another's if not."""
+
+Add = Callable[[int, bool], int]
+"""Gives the caller a duplicate of a descriptor, close-on-exec or not; returns its number there."""
+
+Answer = Callable[[SystemCall, IsAlive, Add], int | None]
+"""Returns the value of a call, None to let the kernel make it; raises the error it ends with."""
 
 
 class Supervisor:
     """A ``rootrun.sandbox.spec.Emulator``. It keeps no descriptor of the caller's.
 
-    ``answers`` makes what answers each call by its name; it is called when the first one comes:
-    most runs have none, where the id map has ids enough.
+    ``start`` makes what answers the calls; it is called when the first one comes: most runs have
+    none, where the id map has ids enough.
     """
 
-    def __init__(self, plan: FilterPlan, answers: Callable[[], Mapping[str, Handler]]) -> None:
+    def __init__(self, plan: FilterPlan, start: Callable[[], Answer]) -> None:
         self._plan = plan
-        self._make_answers = answers
-        self._answers: Mapping[str, Handler] | None = None
-        self._userns = 0
+        self._start = start
+        self._answer: Answer | None = None
         self.program = filter_program(plan)
         self.wants_listener = plan.level.remembers
         self.traps = plan.is_restricted and plan.level.remembers
@@ -49,7 +54,7 @@ class Supervisor:
         is_alive = partial(listener.is_alive, notification)
         add = partial(_added, listener, notification)
         try:
-            value = self._answer(notification, is_alive, add)
+            value = self._answered(notification, is_alive, add)
         except OSError as error:
             listener.answer(notification, error=error.errno or errno.EIO)
         except ValueError:  # no path of Python's: none that could be there
@@ -63,24 +68,17 @@ class Supervisor:
     def answer_trap(self, call: SystemCall) -> int:
         """Answer a call whose caller stands still: it would fail if it were made."""
         try:
-            value = self._answer(call, lambda: True, _not_added)
+            value = self._answered(call, lambda: True, _not_added)
         except ValueError as error:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL)) from error
         if value is None:
             raise OSError(errno.EPERM, os.strerror(errno.EPERM))
         return value
 
-    def _answer(
-        self, call: SystemCall, is_alive: Callable[[], bool], add: Callable[[int, bool], int]
-    ) -> int | None:
-        if self._answers is None:  # this one is by the step's process itself
-            self._answers = self._make_answers()
-            self._userns = userns_of(call.pid)
-        name = name_of(call.arch, call.number)
-        handler = self._answers.get(name) if name is not None else None
-        if handler is None or name is None:
-            return None
-        return handler(Caller(call, is_alive, add, userns=self._userns), name)
+    def _answered(self, call: SystemCall, is_alive: IsAlive, add: Add) -> int | None:
+        if self._answer is None:
+            self._answer = self._start()
+        return self._answer(call, is_alive, add)
 
 
 def _added(listener: Listener, notification: Notification, fd: int, is_close_on_exec: bool) -> int:

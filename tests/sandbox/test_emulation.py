@@ -184,7 +184,8 @@ _UNDER_A_FILTER = """\
 import os, sys
 sys.path.insert(0, sys.argv[1])
 from rootrun.fakeroot import bpf
-from rootrun.sandbox.syscalls import _SECCOMP_NUMBERS, install_filter
+from rootrun.sandbox.syscalls import install_filter
+from rootrun.sandbox.syscalls.own import _SECCOMP_NUMBERS
 seccomp = _SECCOMP_NUMBERS[os.uname().machine] if sys.argv[2] == "forbidding" else -1 & 0xFFFF
 answer = bpf.RETURN_SUCCESS | 1 if sys.argv[2] == "forbidding" else bpf.RETURN_NOTIFY
 hit = bpf.jump_if_equal(seccomp, "hit")

@@ -12,7 +12,7 @@ from signal import SIGINT, SIGKILL, SIGTERM, signal
 from struct import pack
 
 from rootrun.errors import Interrupted, RootrunError
-from rootrun.fakeroot.calls import name_of
+from rootrun.fakeroot.calls import NUMBERS, numbers
 from rootrun.fakeroot.filters import FilterPlan, filter_program
 from rootrun.fakeroot.level import Level
 from rootrun.sandbox.child import run_in_child
@@ -107,7 +107,8 @@ class Answering:
                 self._take(listener, call)
 
     def _take(self, listener: Listener, call: Notification) -> None:
-        name = name_of(call.arch, call.number) or ""
+        names = {number: name for name, number in numbers(NUMBERS, call.arch).items()}
+        name = names.get(call.number, "")
         target, *values = call.arguments[1:] if name.endswith("at") else call.arguments
         path = "" if name == "fchown" else os.fsdecode(read_path(call.pid, target))
         os.write(2, f"asked {name} {path} {tuple(values[:2])}\n".encode())

@@ -1,0 +1,47 @@
+"""What a run's emulation consists of once there is a call to answer."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from rootrun.fakeroot.answers import answers_of
+from rootrun.fakeroot.dispatch import Dispatch
+from rootrun.fakeroot.files import Files
+from rootrun.fakeroot.filters import FilterPlan
+from rootrun.fakeroot.ownership import OwnershipMemory
+from rootrun.fakeroot.supervisor import Answer
+from rootrun.fakeroot.upper import UpperTree
+from rootrun.layer.compare import Remembered
+from rootrun.layer.entry import DEVICE_TYPES, SET_ID_BITS, EntryPath
+from rootrun.layer.stack import LayerStack
+from rootrun.rootfs.backend import Rootfs
+
+
+@contextmanager
+def answering(
+    plan: FilterPlan, *, rootfs: Rootfs, stack: LayerStack, recorded: Iterable[EntryPath]
+) -> Iterator[tuple[Answer, OwnershipMemory]]:
+    """Yield what answers the calls of a run in ``rootfs``, that of ``stack``, and its memory.
+
+    ``recorded`` are the paths of the base of which the disk does not say what the image does.
+    """
+    tree = UpperTree(root=rootfs.root, upper=rootfs.upper)
+    try:
+        memory = OwnershipMemory(tree.living, plan.stand_ins)
+        base = partial(_base_record, stack, is_restricted=plan.is_restricted)
+        files = Files(tree, memory, base=base, recorded=recorded, stand_ins=plan.stand_ins)
+        yield Dispatch(answers_of(files, plan)).answer, memory
+    finally:
+        tree.close()
+
+
+def _base_record(stack: LayerStack, path: EntryPath, *, is_restricted: bool) -> Remembered | None:
+    found = stack.find(path)
+    if found is None:
+        return None
+    entry = found.entry
+    device = entry.type if entry.type in DEVICE_TYPES else None
+    if not is_restricted:
+        return Remembered(entry.uid, entry.gid, device, entry.rdev)
+    set_ids, xattrs = entry.mode & SET_ID_BITS, entry.xattrs
+    return Remembered(entry.uid, entry.gid, device, entry.rdev, set_ids, xattrs)
