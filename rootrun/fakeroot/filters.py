@@ -139,31 +139,37 @@ def _lone_rules(plan: FilterPlan) -> Iterator[_Rule]:
 
 
 def _section(arch: int, rules: list[_Rule]) -> list[Item]:
-    """Return what is done about calls of one architecture, and go on behind it for others."""
+    """Return what is done about calls of one architecture, and go on behind it for others.
+
+    What is done stands behind each number, so that no jump is too far for its 8 bits.
+    """
     here, end = f"{arch:x}", f"{arch:x} end"
-    jumps: list[Item] = []
     tests: list[Item] = []
     for rule in rules:
         for name, number in calls.numbers(rule.names, arch).items():
-            if rule.condition is None:
-                jumps.append(bpf.jump_if_equal(number, f"{here} {rule.verdict}"))
-                continue
-            jumps.append(bpf.jump_if_equal(number, f"{here} {name}"))
-            verdict, otherwise = f"{here} {rule.verdict}", f"{here} {rule.otherwise}"
+            other = f"{here} not {name}"
             is_short = arch == calls.AUDIT_ARCH_I386 and name in calls.SHORT_IDS
-            tests += [f"{here} {name}", *rule.condition(name, verdict, otherwise, is_short)]
-    verdicts: list[Item] = []
-    for verdict, action in _VERDICTS.items():
-        verdicts += [f"{here} {verdict}", bpf.answer(action)]
+            done = _done(rule, name, f"{here} {name}", is_short=is_short)
+            tests += [bpf.jump_if_equal(number, "", other), *done, other]
     return [
         bpf.load(bpf.OFFSET_ARCH),
         *_long_jump_unless(arch, end),
         bpf.load(bpf.OFFSET_NUMBER),
-        *jumps,
-        bpf.answer(bpf.RETURN_ALLOW),
         *tests,
-        *verdicts,
+        bpf.answer(bpf.RETURN_ALLOW),
         end,
+    ]
+
+
+def _done(rule: _Rule, name: str, label: str, *, is_short: bool) -> list[Item]:
+    """Return what is done about the call ``name``; it ends with an answer."""
+    if rule.condition is None:
+        return [bpf.answer(_VERDICTS[rule.verdict])]
+    yes, no = f"{label} yes", f"{label} no"
+    return [
+        *rule.condition(name, yes, no, is_short),
+        *(yes, bpf.answer(_VERDICTS[rule.verdict])),
+        *(no, bpf.answer(_VERDICTS[rule.otherwise])),
     ]
 
 
