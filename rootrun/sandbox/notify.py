@@ -77,9 +77,10 @@ class Listener:
             fcntl.ioctl(fd, _SET_FLAGS, _SYNC_WAKE_UP)
 
     def receive(self) -> Notification | None:
-        """Return the next call; None if there is none, or its caller was killed. Never blocks."""
-        if not self._is_readable():
-            return None
+        """Return the next call, None if its caller was killed meanwhile.
+
+        Blocks if poll(2) or ``waits`` have not said before that there is one.
+        """
         buffer = bytearray(_NOTIFICATION.size)  # EINVAL if it is not zeroed
         try:
             fcntl.ioctl(self.fd, _RECV, buffer)
@@ -89,6 +90,10 @@ class Listener:
             return None
         call, pid, _, number, arch, _, *arguments = _NOTIFICATION.unpack(buffer)
         return Notification(call, pid, arch, number, tuple(arguments))
+
+    def waits(self, timeout_ms: int) -> bool:
+        """Say whether there is a call to answer, or comes one in that time."""
+        return any(events & select.POLLIN for _, events in self._poller.poll(timeout_ms))
 
     def answer(self, notification: Notification, *, value: int = 0, error: int = 0) -> None:
         """Have the call return ``value``, or fail with the errno ``error``."""
@@ -118,9 +123,6 @@ class Listener:
     def close(self) -> None:
         """Close it: calls that wait, and later ones, fail with ENOSYS."""
         os.close(self.fd)
-
-    def _is_readable(self) -> bool:
-        return any(events & select.POLLIN for _, events in self._poller.poll(0))
 
     def _send(self, response: bytes) -> None:
         try:

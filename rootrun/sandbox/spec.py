@@ -75,9 +75,9 @@ class Emulator(Protocol):
         """
 
     def serve(self, listener: Listener) -> None:
-        """Answer one call, or the few that are there: signals and timeouts wait meanwhile.
+        """Answer the call that ``listener`` has; signals and timeouts wait meanwhile.
 
-        It is called again at once if there are more. Whatever it raises ends the container.
+        Whatever it raises ends the container.
         """
 
 
