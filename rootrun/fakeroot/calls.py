@@ -102,6 +102,10 @@ NUMBERS: Mapping[str, tuple[int | None, int | None, int | None]] = {
     "prctl": (157, 172, 167),
     "getsockopt": (55, 365, 209),
     "userfaultfd": (323, 374, 282),
+    "setrlimit": (160, 75, 164),
+    "getrlimit": (97, 76, 163),
+    "ugetrlimit": (None, 191, None),
+    "prlimit64": (302, 340, 261),
 }
 
 CHOWN: Names = ("chown", "fchown", "lchown", "fchownat", "chown32", "fchown32", "lchown32")
@@ -129,6 +133,7 @@ SET_IDS: Names = (
     *("setfsuid", "setfsgid", "setuid32", "setgid32", "setreuid32", "setregid32"),
     *("setgroups32", "setresuid32", "setresgid32", "setfsuid32", "setfsgid32"),
 )
+LIMITS: Names = ("setrlimit", "getrlimit", "ugetrlimit", "prlimit64")
 CAPABILITIES: Names = ("capget", "capset")
 
 SHORT_IDS = frozenset(

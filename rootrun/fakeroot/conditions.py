@@ -20,6 +20,7 @@ _KEEP, _KEEP_SHORT = 0xFFFFFFFF, 0xFFFF
 _PR_SET_KEEPCAPS, _PR_SET_SECUREBITS = 8, 28
 _SOL_SOCKET, _SO_PEERCRED = 1, 17
 _UFFD_USER_MODE_ONLY = 1
+_RLIMIT_LOCKS = 10
 
 
 def _first(name: str) -> int:
@@ -107,3 +108,9 @@ def if_peer_credentials(_: str, yes: str, no: str, __: bool) -> list[Item]:
 def if_kernel_faults(_: str, yes: str, no: str, __: bool) -> list[Item]:
     """Hold for a userfaultfd(2) that would have other processes wait for its owner, too."""
     return [bpf.load_argument(0), bpf.jump_if_any(_UFFD_USER_MODE_ONLY, no, yes)]
+
+
+def if_marking_limit(name: str, yes: str, no: str, _: bool) -> list[Item]:
+    """Hold for the limit that ``rootrun.fakeroot.identities`` keeps its markers in."""
+    resource = 1 if name == "prlimit64" else 0
+    return [bpf.load_argument(resource), bpf.jump_if_equal(_RLIMIT_LOCKS, yes, no)]

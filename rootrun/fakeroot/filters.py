@@ -22,6 +22,7 @@ from rootrun.fakeroot.conditions import (
     if_keeping_capabilities,
     if_kernel_faults,
     if_made,
+    if_marking_limit,
     if_peer_credentials,
 )
 from rootrun.fakeroot.level import Level
@@ -127,6 +128,7 @@ def _lone_rules(plan: FilterPlan) -> Iterator[_Rule]:
     yield _Rule((*calls.GET_IDS, *calls.SET_IDS, *calls.CAPABILITIES, *calls.EXECUTE), "ask")
     yield _Rule(("prctl",), "ask", if_keeping_capabilities)
     yield _Rule(("getsockopt",), "ask", if_peer_credentials)
+    yield _Rule(calls.LIMITS, "ask", if_marking_limit)
     reading = (*calls.GET_XATTR, *calls.LIST_XATTR)
     if plan.is_restricted:
         refused = "trap" if plan.may_trap else "ask"

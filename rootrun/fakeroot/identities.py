@@ -2,7 +2,8 @@
 
 The soft RLIMIT_LOCKS of a process holds a marker. The kernel itself hands resource limits on over
 fork(2), and keeps them over execve(2), so that no birth or death has to be followed; and this one
-limits nothing since Linux 2.4.25 (getrlimit(2)). A process that changes it fools itself alone.
+limits nothing since Linux 2.4.25 (getrlimit(2)). Calls that get or set it are answered without
+(``rootrun.fakeroot.answers.limits``), else a process that sets all its limits would be root again.
 """
 
 import errno
@@ -22,7 +23,8 @@ class Identities:
     """The credentials of the processes of a container."""
 
     def __init__(self) -> None:
-        _, hard = resource.getrlimit(_MARKED)
+        self.limit = resource.getrlimit(_MARKED)  # what a process is told that it is
+        _, hard = self.limit
         # A soft limit cannot be above the hard one. What a process starts with is no marker.
         self._next = _FIRST if hard == resource.RLIM_INFINITY else min(_FIRST, hard // 2)
         self._credentials: dict[int, Credentials] = {}

@@ -226,13 +226,3 @@ def test_feigned_ids_start_a_step_of_another_user(lone_workplace: Workplace) -> 
     options = ("--user", "app", "--emulate", "fast")
     done = lone_workplace.run("--from", lone_workplace.base(), *options, "--", "id", "-u")
     assert (done.returncode, done.stderr.splitlines().count(b"0")) == (0, 1)
-
-
-def test_who_changes_the_limit_that_marks_it_harms_itself_alone(lone_workplace: Workplace) -> None:
-    script = """\
-su app -c 'ulimit -S -x 5; /bin/id -u; ulimit -S -x 1099511627776; /bin/id > /tmp/id; echo lives'
-(ulimit -x 5; /bin/id -u; su app -c true) 2> /dev/null || echo refused
-su app -c '/bin/id -u'
-"""
-    output = lone_workplace.build(f"exec > /said\n{script}")
-    assert content_of(output, "said").split() == [b"0", b"lives", b"0", b"refused", b"1000"]

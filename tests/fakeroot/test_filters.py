@@ -202,6 +202,15 @@ def test_few_options_are_asked_about(arch: int) -> None:
 
 
 @_EACH_ARCH
+def test_of_limits_that_of_locks_is_asked_about(arch: int) -> None:
+    for name, number in calls.numbers(calls.LIMITS, arch).items():
+        before = (0,) if name == "prlimit64" else ()
+        asked = {limit for limit in range(32) if say(lone(), arch, number, *before, limit) == ASK}
+        assert asked == {10}
+        assert say(MANY, arch, number, *before, 10) == ALLOW
+
+
+@_EACH_ARCH
 def test_all_other_calls_are_allowed(arch: int) -> None:
     known = set(calls.numbers(calls.NUMBERS, arch).values())
     for plan in (lone(Level.FULL), lone(is_restricted=True), MANY, lone(Level.FAST)):

@@ -10,6 +10,7 @@ from rootrun.fakeroot.answers.create import create_answers
 from rootrun.fakeroot.answers.device import mknod_answers
 from rootrun.fakeroot.answers.execute import execute_answers
 from rootrun.fakeroot.answers.ids import id_answers
+from rootrun.fakeroot.answers.limits import limit_answers
 from rootrun.fakeroot.answers.peer import peer_answers
 from rootrun.fakeroot.answers.rename import rename_answers
 from rootrun.fakeroot.answers.stat import stat_answers
@@ -45,4 +46,5 @@ def _identity_answers(files: Files, identities: Identities) -> Mapping[str, Hand
         **capability_answers(identities),
         **execute_answers(identities, files, has_no_new_privs=has_no_new_privs()),
         **peer_answers(identities),
+        **limit_answers(identities),
     }
