@@ -85,7 +85,7 @@ def run(request: Request, *, progress: Progress) -> RunResult:
         spec = replace(plain, emulator=emulated.emulator)
         is_verified = base.verification.is_verified
         with run_in_child(lambda: sink.write_base(is_verified), name="copy base") as copying:
-            check_outcome(run_container(spec, alongside=[copying]), steps, id_map)
+            check_outcome(run_container(spec, alongside=[copying]), spec)
             copying.wait()
         base.verification.note_copied()
 

@@ -78,11 +78,11 @@ def describe(id_map: IdMap) -> str:
     return id_map.reason
 
 
-def check_outcome(outcome: Outcome, steps: tuple[Step, ...], id_map: IdMap) -> None:
+def check_outcome(outcome: Outcome, spec: ContainerSpec) -> None:
     """Raise ScriptError unless the last step ended with status 0."""
-    name = steps[outcome.step].name
+    name = spec.steps[outcome.step].name
     hint = None
-    if id_map.kind is IdMapKind.SINGLE:
+    if spec.emulator is None and spec.id_map.kind is IdMapKind.SINGLE:
         hint = "only one uid and gid exist in there: see USER NAMESPACES in rootrun(1)"
     if outcome.signal_number is not None:
         number = outcome.signal_number

@@ -23,7 +23,7 @@ from rootrun.plan import (
 )
 from rootrun.request import Bind, NetworkMode, Request, Sandbox, Scratch
 from rootrun.sandbox.idmap import IdMap, IdMapKind
-from rootrun.sandbox.spec import CommandStep, Outcome, ScriptStep, Step
+from rootrun.sandbox.spec import CommandStep, ContainerSpec, Outcome, ScriptStep, Step
 from tests.support.program import run_python
 from tests.support.stacks import stack_of
 from tests.support.tarball import symlink, tarball
@@ -162,8 +162,13 @@ def outcome(*, status: int | None = None, signal_number: int | None = None) -> O
     return Outcome(1, status, signal_number, wall_s=0, cpu_s=0, max_rss_bytes=0)
 
 
+def spec(id_map: IdMap) -> ContainerSpec:
+    """Return a container without emulation."""
+    return ContainerSpec(root=Path("/"), steps=STEPS, environment={}, id_map=id_map)
+
+
 def test_success_is_no_error() -> None:
-    check_outcome(outcome(status=0), STEPS, SINGLE_MAP)
+    check_outcome(outcome(status=0), spec(SINGLE_MAP))
 
 
 @pytest.mark.parametrize(
@@ -178,14 +183,14 @@ def test_the_script_s_status_travels_with_the_error(
     ended: Outcome, exit_code: int, message: str
 ) -> None:
     with pytest.raises(ScriptError, match=message) as raised:
-        check_outcome(ended, STEPS, ROOT_MAP)
+        check_outcome(ended, spec(ROOT_MAP))
     assert raised.value.exit_code == exit_code
     assert raised.value.hint is None
 
 
-def test_with_one_id_the_failure_says_so() -> None:
+def test_with_one_id_and_nothing_for_the_others_the_failure_says_so() -> None:
     with pytest.raises(ScriptError) as raised:
-        check_outcome(outcome(status=1), STEPS, SINGLE_MAP)
+        check_outcome(outcome(status=1), spec(SINGLE_MAP))
     assert "only one uid" in (raised.value.hint or "")
     assert "one uid" in describe(SINGLE_MAP)
     assert describe(ROOT_MAP) == "the caller is root"

@@ -11,8 +11,8 @@ import errno
 import os
 import select
 import signal
-import time
 import struct
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
