@@ -11,6 +11,7 @@ from tests.support.workplace import Workplace
 SCRIPTS = Path(__file__).parent / "scripts"
 LAYOUT = "images"
 _FULL = ("--emulate", "full")
+_OFF = ("--emulate", "off")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,7 @@ class Pair:
         The kernel is the judge, with ids enough. But it lets nobody make devices, so that both
         have to be ``helped`` in a script that does.
         """
-        many = _FULL if helped else ()
+        many = _FULL if helped else _OFF
         expected, found = self.layers(name, *args, base=base, many=many, lone=_FULL)
         differing = difference(expected, found)
         assert not differing, f"{name}:\n{differing}"
@@ -39,8 +40,8 @@ class Pair:
         name: str,
         *args: str,
         base: str,
-        many: tuple[str, ...] = (),
-        lone: tuple[str, ...] = (),
+        many: tuple[str, ...] = _OFF,
+        lone: tuple[str, ...],
     ) -> tuple[bytes, bytes]:
         """Run ``scripts/NAME.sh`` as both, with options of each, and return the two layers."""
         script = SCRIPTS / f"{name}.sh"
