@@ -12,7 +12,7 @@ _CHECKOUT = _PACKAGE.parent
 _MODULES = sorted(_PACKAGE.rglob("*.py"))
 _SOURCES = sorted(
     path
-    for folder in ("rootrun", "tests", "benchmarks", "examples")
+    for folder in ("rootrun", "tests", "vmtests", "benchmarks", "examples")
     for path in (_CHECKOUT / folder).rglob("*.py")
 )
 
@@ -32,7 +32,12 @@ _MAY_IMPORT = {
     "rootfs": {*_VALUES, *_FORMATS, "store", "sandbox"},
     "compose": {*_VALUES, *_FORMATS, "store", "sandbox", "fakeroot", "rootfs"},
     "plan": {*_VALUES, *_FORMATS, "store", "sandbox", "rootfs"},
-    "pipeline": {"plan", *_VALUES, *_FORMATS, "store", "sandbox", "rootfs", "compose"},
+    "attempt": {"plan", *_VALUES, *_FORMATS, "sandbox", "rootfs", "compose"},
+    "check": {"attempt", "plan", *_VALUES, *_FORMATS, "sandbox", "compose"},
+    "pipeline": {
+        *("attempt", "check", "plan", *_VALUES, *_FORMATS),
+        *("store", "sandbox", "rootfs", "compose"),
+    },
     "cli": {*_VALUES, *_FORMATS, "store", "sandbox", "compose", "pipeline"},
     "__main__": {"cli"},
 }
