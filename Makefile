@@ -6,12 +6,12 @@ PYTEST_ARGS ?=
 
 # Peers of Debian that the tests run rootrun against, shells that load its completions, and
 # compilers of static programs.
-PEERS := acl attr buildah busybox-static docker-registry fish gcc-multilib golang-go groff-base \
-	libcap2-bin man-db mmdebstrap musl-tools nix-bin podman skopeo strace uidmap umoci xz-utils \
-	zsh zstd
+PEERS := acl attr buildah busybox-static charliecloud docker-registry fakeroot fish gcc-multilib \
+	golang-go groff-base libcap2-bin man-db mmdebstrap musl-tools nix-bin podman proot skopeo \
+	strace uidmap umoci xz-utils zsh zstd
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test check peers bench clean
+.PHONY: help env demo test check peers bench bench-fakeroot clean
 
 help:
 	@echo 'make demo    make the environment and a small base image, run a script in it, show the layer'
@@ -20,6 +20,11 @@ help:
 	@echo 'make env     make the environment build/venv alone'
 	@echo 'make peers   install the programs that the tests compare with (Debian, as root)'
 	@echo 'make bench   measure rootrun beside its peers'
+	@echo 'make bench-fakeroot   measure the root emulation beside real ids and its peers (as root)'
+	@echo 'make vm-images     get kernels and make root file systems for vmtest (network, QEMU, as root)'
+	@echo 'make vmtest        boot them: the same layers as of a real root, old kernels, restricted hosts'
+	@echo 'make vmtest-short  the part of it that CI runs'
+	@echo 'make bench-vm      measure the virtual machine that rootrun replaces beside it'
 	@echo 'make clean   remove build/'
 
 env: $(STAMP)
@@ -51,6 +56,22 @@ peers:
 
 bench: env
 	$(BIN)/python -m benchmarks
+
+bench-fakeroot: env
+	$(BIN)/python -m benchmarks fakeroot
+
+vm-images: env
+	$(BIN)/python -m vmtests.prepare
+
+vmtest: env
+	$(BIN)/python -m pytest vmtests $(PYTEST_ARGS)
+
+vmtest-short: env
+	$(BIN)/python -m vmtests.prepare --short
+	$(BIN)/python -m pytest vmtests -m short $(PYTEST_ARGS)
+
+bench-vm: env
+	$(BIN)/python -m vmtests.bench
 
 clean:
 	rm -rf build

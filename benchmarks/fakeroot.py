@@ -27,6 +27,7 @@ _PACKAGES = (
 _WHOLE = Size(repeat=5, packages=_PACKAGES, files=50_000, rounds=1_000_000)
 _QUICK = Size(repeat=3, packages=("cron", "dbus"), files=5_000, rounds=200_000)
 _PARTS = (*MEASURES, "peers")
+_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -44,7 +45,7 @@ def main(argv: Sequence[str]) -> None:
     size = _QUICK if options.quick else _WHOLE
     repeat = options.repeat or size.repeat
     size = Size(repeat=repeat, packages=size.packages, files=size.files, rounds=size.rounds)
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in _ENDS:
         signal.signal(number, _unwind)
     os.umask(0o022)
     with temporary_place(files=size.files) as place:
@@ -92,4 +93,6 @@ def _fill_cache(place: Place) -> None:
 
 
 def _unwind(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 # signal's interface
+    for again in _ENDS:
+        signal.signal(again, signal.SIG_IGN)  # the cleaning up is not interrupted
     sys.exit(128 + number)
