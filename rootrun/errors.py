@@ -10,6 +10,7 @@ RootrunError
     OutputError            the new image cannot be written
     SandboxError           the kernel refuses a step of the sandbox
         NamespaceError         user namespaces or id maps are not to be had
+    NotReproducibleError   --check found that a second run gives another layer
     HelperError            an external program failed (newuidmap, skopeo)
     ScriptError            the script itself ended badly; the status is its own
         ScriptTimeoutError     --timeout was reached
@@ -69,6 +70,10 @@ class SandboxError(RootrunError):
 
 class NamespaceError(SandboxError):
     """User namespaces or their id maps are not to be had here."""
+
+
+class NotReproducibleError(RootrunError):
+    """A second run under other conditions gave another layer."""
 
 
 class HelperError(RootrunError):

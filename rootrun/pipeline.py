@@ -6,15 +6,14 @@
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
+from rootrun.attempt import Job, attempt
 from rootrun.compose.base_image import opened_image, unpacked_base
-from rootrun.compose.copy_in import copy_in
-from rootrun.compose.emulation import emulation, plan_emulation
 from rootrun.image.digest import digest_of, hex_of
 from rootrun.image.image import Image
 from rootrun.image.sink import Sink, open_sink
@@ -24,16 +23,13 @@ from rootrun.layer.pack import pack_layer
 from rootrun.plan import (
     check_before_run,
     check_outcome,
-    container_spec,
     describe,
-    mount_points,
     planned_config,
     read_steps,
 )
 from rootrun.progress import Progress
 from rootrun.request import Request
 from rootrun.result import LayerResult, RunResult
-from rootrun.rootfs.backend import open_rootfs
 from rootrun.rootfs.scratch import scratch_directory, sweep_dead
 from rootrun.sandbox.child import run_in_child
 from rootrun.sandbox.container import run_container
@@ -67,34 +63,23 @@ def run(request: Request, *, progress: Progress) -> RunResult:
                 image, scratch=scratch, places=request.scratch, id_map=id_map, progress=progress
             )
         )
-        planned = plan_emulation(request, id_map=id_map, stack=base.stack)
-        rootfs = cleanup.enter_context(
-            open_rootfs(
-                base.stack,
-                scratch=scratch,
-                memory=base.probe_memory,
-                mount_points=mount_points(request, base.stack),
-                stand_ins=planned.stand_ins,
-            )
-        )
-        copy_in(request.copies, root=rootfs.root, mtime_s=request.policy.mtime_s)
-        emulated = cleanup.enter_context(emulation(planned, rootfs))
-        plain = container_spec(
-            request, base.stack, steps=steps, config=config, id_map=id_map, root=rootfs.root
-        )
-        spec = replace(plain, emulator=emulated.emulator)
-        is_verified = base.verification.is_verified
+        job = Job(request, base, config, steps, id_map)
+        first = cleanup.enter_context(attempt(job, scratch=scratch))
+        is_verified, started_s = base.verification.is_verified, time.monotonic()
         with run_in_child(lambda: sink.write_base(is_verified), name="copy base") as copying:
-            check_outcome(run_container(spec, alongside=[copying]), spec)
+            check_outcome(run_container(first.spec, alongside=[copying]), first.spec)
             copying.wait()
         base.verification.note_copied()
 
-        changes = partial(rootfs.changes, request.policy, ownership=emulated.ownership)
-        layer = _write_layer(changes, sink, progress=progress)
+        layer = _write_layer(first.changes, sink, progress=progress)
+        if request.is_checked:
+            from rootrun.check import check_again
+
+            check_again(job, first, scratch=scratch / "again", started_s=started_s)
         result = _finish(request, image, sink, layer)
         sink.commit()
         base.verification.remember()
-        return replace(result, id_map=id_map.key, rootfs=rootfs.backend)
+        return replace(result, id_map=id_map.key, rootfs=first.rootfs.backend)
 
 
 def _open_output(request: Request, image: Image, scratch: Path) -> AbstractContextManager[Sink]:

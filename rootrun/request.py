@@ -89,6 +89,7 @@ class Request:
     max_layers: int | None = None
     sandbox: Sandbox = field(default_factory=Sandbox)
     scratch: Scratch
+    is_checked: bool = False  # run twice, and compared
 
     @property
     def image_choice(self) -> ImageChoice:

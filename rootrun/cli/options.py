@@ -166,6 +166,7 @@ LAYER = Group(
         Option(("--owner",), "root, keep or UID:GID [root]", "OWNER", values.parse_owner),
         COMPRESSION,
         Option(("--max-layers",), "refuse to make more than N in all", "N", values.parse_count),
+        switch("--check", text="run twice, fail if the layers differ"),
     ),
 )
 

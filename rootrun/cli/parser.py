@@ -46,6 +46,7 @@ class Options(argparse.Namespace):
     owner: Owner | None
     compression: str
     max_layers: int | None
+    check: bool
     output: OutputReference | None
     name: str | None
     tag: Tag | None

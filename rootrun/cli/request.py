@@ -56,6 +56,7 @@ def make_request(options: Options) -> Request:
         max_layers=options.max_layers,
         sandbox=_sandbox(options),
         scratch=scratch_from(options, keep=options.keep),
+        is_checked=options.check,
     )
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from rootrun.errors import SandboxError
 from rootrun.sandbox import mount_api, network, syscalls
 from rootrun.sandbox.channel import InnerChannel
+from rootrun.sandbox.conditions import set_conditions
 from rootrun.sandbox.execution import execute_step
 from rootrun.sandbox.forking import FORWARDED_SIGNALS
 from rootrun.sandbox.idmap import IdMapKind
@@ -124,6 +125,8 @@ def _set_up_network(spec: ContainerSpec) -> None:
 
 def _run_steps(spec: ContainerSpec, channel: InnerChannel) -> None:
     _reset_ignored_signals()
+    if spec.conditions is not None:
+        set_conditions(spec.conditions, lambda text: send(channel.status, "note", text))
     usage = _Usage()
     for index in range(len(spec.steps)):
         if index:

@@ -81,6 +81,14 @@ class Emulator(Protocol):
         """
 
 
+class Conditions(NamedTuple):
+    """What a container can be given otherwise than usual, as far as this kernel lets us."""
+
+    first_pid: int  # about that, instead of 2
+    cpu_count: int
+    uptime_offset_s: int  # of the clocks that count from the start of the machine
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerSpec:
     """One container. ``steps`` run in order, each if the one before had status 0."""
@@ -97,6 +105,7 @@ class ContainerSpec:
     tmpfs: tuple[str, ...] = ()  # absolute paths inside
     timeout_s: float | None = None  # for all steps together
     emulator: Emulator | None = None  # of what the id map makes impossible
+    conditions: Conditions | None = None  # None: as they are
 
 
 class Outcome(NamedTuple):

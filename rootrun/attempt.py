@@ -1,0 +1,67 @@
+"""One run of the steps in a root of their own, ready to start."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from rootrun.compose.base_image import UnpackedBase
+from rootrun.compose.copy_in import copy_in
+from rootrun.compose.emulation import Emulation, emulation, plan_emulation
+from rootrun.image.config import ImageConfig
+from rootrun.layer.compare import DiffNotes
+from rootrun.layer.diff import Change
+from rootrun.layer.policy import LayerPolicy
+from rootrun.plan import container_spec, mount_points
+from rootrun.request import Request
+from rootrun.rootfs.backend import Rootfs, open_rootfs
+from rootrun.sandbox.idmap import IdMap
+from rootrun.sandbox.spec import Conditions, ContainerSpec, Step
+
+
+class Job(NamedTuple):
+    """What is run, and in what."""
+
+    request: Request
+    base: UnpackedBase
+    config: ImageConfig  # of the new image
+    steps: tuple[Step, ...]
+    id_map: IdMap
+
+
+class Attempt(NamedTuple):
+    """A root for the steps of a job, and their container."""
+
+    policy: LayerPolicy
+    rootfs: Rootfs
+    spec: ContainerSpec
+    emulated: Emulation
+
+    def changes(self, notes: DiffNotes) -> Iterable[Change]:
+        """Return what the container, which has ended, changed; see ``Rootfs.changes``."""
+        return self.rootfs.changes(self.policy, notes, ownership=self.emulated.ownership)
+
+
+@contextmanager
+def attempt(job: Job, *, scratch: Path, conditions: Conditions | None = None) -> Iterator[Attempt]:
+    """Make a root below ``scratch`` and the container that is to run in it."""
+    request, base, config, steps, id_map = job
+    planned = plan_emulation(request, id_map=id_map, stack=base.stack)
+    with ExitStack() as cleanup:
+        rootfs = cleanup.enter_context(
+            open_rootfs(
+                base.stack,
+                scratch=scratch,
+                memory=base.probe_memory,
+                mount_points=mount_points(request, base.stack),
+                stand_ins=planned.stand_ins,
+            )
+        )
+        copy_in(request.copies, root=rootfs.root, mtime_s=request.policy.mtime_s)
+        emulated = cleanup.enter_context(emulation(planned, rootfs))
+        plain = container_spec(
+            request, base.stack, steps=steps, config=config, id_map=id_map, root=rootfs.root
+        )
+        spec = replace(plain, emulator=emulated.emulator, conditions=conditions)
+        yield Attempt(request.policy, rootfs, spec, emulated)

@@ -1,0 +1,57 @@
+"""``--check``: the steps once more, under other conditions, and what came out otherwise."""
+
+import logging
+import time
+from pathlib import Path
+
+from rootrun.attempt import Attempt, Job, attempt
+from rootrun.compose.difference import Difference, differences, outcome_of
+from rootrun.errors import NotReproducibleError
+from rootrun.layer.compare import DiffNotes
+from rootrun.plan import check_outcome
+from rootrun.sandbox.container import run_container
+from rootrun.sandbox.spec import Conditions
+
+log = logging.getLogger(__name__)
+
+# A full second and a bit: many programs write times of that grain.
+_CLOCK_STEP_S = 1.1
+_SHOWN = 100
+OTHERWISE = Conditions(first_pid=20_000, cpu_count=1, uptime_offset_s=100_000)
+
+
+def check_again(job: Job, first: Attempt, *, scratch: Path, started_s: float) -> None:
+    """Run ``job`` again below ``scratch`` and compare with ``first``, which has ended.
+
+    ``started_s`` is when that was started (monotonic). Raises NotReproducibleError, after a line
+    for each path that differs, and ScriptError if the steps fail this time.
+    """
+    scratch.mkdir()
+    with attempt(job, scratch=scratch, conditions=OTHERWISE) as second:
+        time.sleep(max(0.0, started_s + _CLOCK_STEP_S - time.monotonic()))
+        log.info("check: running again, at another time, with other pids and one processor")
+        check_outcome(run_container(second.spec), second.spec)
+        found = list(
+            differences(
+                outcome_of(first.changes(DiffNotes())),
+                outcome_of(second.changes(DiffNotes())),
+                uppers=(first.rootfs.upper, second.rootfs.upper),
+            )
+        )
+    _report(found)
+
+
+def _report(found: list[Difference]) -> None:
+    if not found:
+        log.info("check: the same layer again")
+        return
+    for difference in found[:_SHOWN]:
+        log.warning("check: %s", difference)
+    if len(found) > _SHOWN:
+        log.warning("check: and %d more", len(found) - _SHOWN)
+    count = f"{len(found)} paths differ" if len(found) > 1 else "1 path differs"
+    raise NotReproducibleError(
+        f"check: the second run gives another layer: {count}",
+        hint="what the script leaves must not depend on when and where it runs: REPRODUCIBILITY"
+        " in rootrun(1)",
+    )
