@@ -106,6 +106,44 @@ NUMBERS: Mapping[str, tuple[int | None, int | None, int | None]] = {
     "getrlimit": (97, 76, 163),
     "ugetrlimit": (None, 191, None),
     "prlimit64": (302, 340, 261),
+    "utime": (132, 30, None),
+    "utimes": (235, 271, None),
+    "futimesat": (261, 299, None),
+    "utimensat": (280, 320, 88),
+    "utimensat_time64": (None, 412, None),
+    "unlink": (87, 10, None),
+    "unlinkat": (263, 301, 35),
+    "rmdir": (84, 40, None),
+    "truncate": (76, 92, 45),
+    "truncate64": (None, 193, None),
+    "access": (21, 33, None),
+    "faccessat": (269, 307, 48),
+    "faccessat2": (439, 439, 439),
+    "chdir": (80, 12, 49),
+    "fchdir": (81, 133, 50),
+    "chroot": (161, 61, 51),
+    "sethostname": (170, 74, 161),
+    "setdomainname": (171, 121, 162),
+    "mount": (165, 21, 40),
+    "umount": (None, 22, None),
+    "umount2": (166, 52, 39),
+    "pivot_root": (155, 217, 41),
+    "unshare": (272, 310, 97),
+    "setns": (308, 346, 268),
+    "open_tree": (428, 428, 428),
+    "move_mount": (429, 429, 429),
+    "fsopen": (430, 430, 430),
+    "fsmount": (432, 432, 432),
+    "fspick": (433, 433, 433),
+    "mount_setattr": (442, 442, 442),
+    "reboot": (169, 88, 142),
+    "swapon": (167, 87, 224),
+    "swapoff": (168, 115, 225),
+    "bind": (49, 361, 200),
+    "kill": (62, 37, 129),
+    "tkill": (200, 238, 130),
+    "tgkill": (234, 270, 131),
+    "pidfd_send_signal": (424, 424, 424),
 }
 
 CHOWN: Names = ("chown", "fchown", "lchown", "fchownat", "chown32", "fchown32", "lchown32")
@@ -134,6 +172,22 @@ SET_IDS: Names = (
     *("setgroups32", "setresuid32", "setresgid32", "setfsuid32", "setfsgid32"),
 )
 LIMITS: Names = ("setrlimit", "getrlimit", "ugetrlimit", "prlimit64")
+SET_TIMES: Names = ("utime", "utimes", "futimesat", "utimensat", "utimensat_time64")
+REMOVE: Names = ("unlink", "unlinkat", "rmdir")
+TRUNCATE: Names = ("truncate", "truncate64")
+ACCESS: Names = ("access", "faccessat", "faccessat2")
+CHANGE_DIRECTORY: Names = ("chdir", "fchdir")
+ADMINISTER: Names = (
+    *("sethostname", "setdomainname", "mount", "umount", "umount2", "pivot_root", "unshare"),
+    *("setns", "open_tree", "move_mount", "fsopen", "fsmount", "fspick", "mount_setattr"),
+    *("swapon", "swapoff"),
+)
+SIGNAL: Names = ("kill", "tkill", "tgkill", "pidfd_send_signal")
+GUARDED: Names = (
+    *(*SET_TIMES, *REMOVE, *TRUNCATE, *ACCESS, *CHANGE_DIRECTORY),
+    *("chroot", "reboot", "bind", *ADMINISTER, *SIGNAL),
+)
+"""Those that are asked about because not everybody may make them, and for nothing else."""
 CAPABILITIES: Names = ("capget", "capset")
 
 SHORT_IDS = frozenset(

@@ -11,11 +11,17 @@ from typing import NamedTuple
 KEEP = 0xFFFFFFFF  # (uid_t) -1
 CAP_CHOWN = 1 << 0
 CAP_DAC_OVERRIDE = 1 << 1
+CAP_DAC_READ_SEARCH = 1 << 2
 CAP_FOWNER = 1 << 3
 CAP_FSETID = 1 << 4
+CAP_KILL = 1 << 5
 CAP_SETGID = 1 << 6
 CAP_SETUID = 1 << 7
 CAP_SETPCAP = 1 << 8
+CAP_NET_BIND_SERVICE = 1 << 10
+CAP_SYS_CHROOT = 1 << 18
+CAP_SYS_ADMIN = 1 << 21
+CAP_SYS_BOOT = 1 << 22
 CAP_MKNOD = 1 << 27
 CAP_SETFCAP = 1 << 31
 ALL_CAPABILITIES = (1 << 41) - 1  # up to CAP_CHECKPOINT_RESTORE, the last one since Linux 5.9

@@ -3,9 +3,9 @@
 import os
 import stat
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 from rootrun.fakeroot.ownership import OwnershipMemory, StandIns
+from rootrun.fakeroot.permission import Known
 from rootrun.fakeroot.upper import Status, UpperTree, status_of
 from rootrun.layer.compare import Remembered
 from rootrun.layer.entry import EntryPath, EntryType
@@ -14,14 +14,6 @@ _FORMATS = {EntryType.CHARACTER_DEVICE: stat.S_IFCHR, EntryType.BLOCK_DEVICE: st
 
 BaseRecord = Callable[[EntryPath], Remembered | None]
 """Returns what the image says of a path, None where the disk says the same."""
-
-
-class Known(NamedTuple):
-    """The truth about a file, ids as in the container; ``mode`` with its format."""
-
-    uid: int
-    gid: int
-    mode: int
 
 
 class Files:

@@ -16,7 +16,6 @@ from rootrun.fakeroot.bpf import Item
 from rootrun.fakeroot.conditions import (
     Condition,
     if_any_bit,
-    if_creating,
     if_device,
     if_foreign_owner,
     if_keeping_capabilities,
@@ -24,6 +23,7 @@ from rootrun.fakeroot.conditions import (
     if_made,
     if_marking_limit,
     if_peer_credentials,
+    if_writing,
 )
 from rootrun.fakeroot.level import Level
 from rootrun.fakeroot.ownership import StandIns
@@ -124,18 +124,19 @@ def _lone_rules(plan: FilterPlan) -> Iterator[_Rule]:
     yield _Rule(calls.CHOWN, "ask")
     yield _Rule(calls.MKNOD, "ask", if_made)
     yield _Rule((*calls.CREATE, "creat", "openat2"), "ask")
-    yield _Rule(("open", "openat"), "ask", if_creating)
+    yield _Rule(("open", "openat"), "ask", if_writing)
     yield _Rule((*calls.GET_IDS, *calls.SET_IDS, *calls.CAPABILITIES, *calls.EXECUTE), "ask")
     yield _Rule(("prctl",), "ask", if_keeping_capabilities)
     yield _Rule(("getsockopt",), "ask", if_peer_credentials)
     yield _Rule(calls.LIMITS, "ask", if_marking_limit)
+    yield _Rule(calls.GUARDED, "ask")
     reading = (*calls.GET_XATTR, *calls.LIST_XATTR)
     if plan.is_restricted:
         refused = "trap" if plan.may_trap else "ask"
         yield _Rule(calls.CHMOD, refused, if_any_bit(_SET_IDS), otherwise="ask")
         yield _Rule((*calls.SET_XATTR, *calls.REMOVE_XATTR, *reading), refused)
         return
-    yield _Rule((*calls.SET_XATTR, *calls.REMOVE_XATTR), "ask")
+    yield _Rule((*calls.CHMOD, *calls.SET_XATTR, *calls.REMOVE_XATTR), "ask")
     if plan.level is Level.FULL:
         yield _Rule(calls.GET_XATTR, "ask")
 

@@ -1,20 +1,18 @@
 """Where a new file is to be, whose it is to be, and whether its maker may."""
 
-import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from rootrun.fakeroot.caller import Caller, no_such
+from rootrun.fakeroot.caller import Caller
 from rootrun.fakeroot.credentials import CAP_DAC_OVERRIDE, Credentials
-from rootrun.fakeroot.files import Files, Known
+from rootrun.fakeroot.files import Files
+from rootrun.fakeroot.permission import SEARCH, WRITE, Known, check_access
 from rootrun.fakeroot.upper import status_of
 from rootrun.layer.compare import Remembered
 from rootrun.layer.entry import join
-
-READ, WRITE, SEARCH = 4, 2, 1
 
 _NEW_FILE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -57,15 +55,10 @@ class Newborn:
         """Raise EACCES if the creator may not make anything there."""
         check_access(origin.creator, origin.parent_known, WRITE | SEARCH)
 
-    def check_opening(self, origin: Origin, wanted: int) -> None:
-        """Raise EACCES if the creator may not open what is there already as ``wanted``."""
-        if origin.creator.has(CAP_DAC_OVERRIDE):
-            return
-        fd = os.open(origin.leaf, _NEW_FILE, dir_fd=origin.parent)
-        try:
-            check_access(origin.creator, self._files.known(fd), wanted)
-        finally:
-            os.close(fd)
+    def check_new(self, origin: Origin) -> None:
+        """Do as ``check_place`` if there is nothing yet: EEXIST comes first."""
+        if not is_there(origin):
+            self.check_place(origin)
 
     def note(self, origin: Origin) -> None:
         """Remember whose the file is that was made just now."""
@@ -111,15 +104,10 @@ class Newborn:
         return self._files.is_recorded(join(directory, os.fsdecode(leaf)))
 
 
-def check_access(creator: Credentials, known: Known, wanted: int) -> None:
-    """Apply the permission bits as path_resolution(7) has it: EACCES for what they deny."""
-    if creator.has(CAP_DAC_OVERRIDE):
-        return
-    if creator.uids.file_system == known.uid:
-        granted = known.mode >> 6
-    elif known.gid == creator.gids.file_system or known.gid in creator.groups:
-        granted = known.mode >> 3
-    else:
-        granted = known.mode
-    if wanted & ~granted & 7:
-        raise no_such(errno.EACCES)
+def is_there(origin: Origin) -> bool:
+    """Say whether there is something already."""
+    try:
+        os.stat(origin.leaf, dir_fd=origin.parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True

@@ -8,6 +8,8 @@ class ProcessStatus(NamedTuple):
 
     pids: tuple[int, ...]
     process: int  # the pid of its process, here
+    group: int  # as the process itself knows it, as the session
+    session: int
     permitted: int
     effective: int
     inheritable: int
@@ -26,6 +28,8 @@ def read_process_status(pid: int) -> ProcessStatus:
     return ProcessStatus(
         pids=tuple(map(int, fields[b"NSpid"].split())),
         process=int(fields[b"Tgid"]),
+        group=int(fields[b"NSpgid"].split()[-1]),
+        session=int(fields[b"NSsid"].split()[-1]),
         permitted=int(fields[b"CapPrm"], 16),
         effective=int(fields[b"CapEff"], 16),
         inheritable=int(fields[b"CapInh"], 16),

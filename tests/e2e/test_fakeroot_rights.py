@@ -32,6 +32,9 @@ def _i(name: str, *arguments: int | str) -> str:
     return f"32 {_NUMBERS_OF_I386[name]} {' '.join(map(str, arguments))} ."
 
 
+_NOW, _NEVER = "00" * 8 + "ffffff3f" + "00" * 4, "00" * 8 + "feffff3f" + "00" * 4  # UTIME_*
+_TIMES_NOW, _TIMES_NONE, _TIMES_ONE = _NOW * 2, _NEVER * 2, _NOW + _NEVER
+_NS = "s:/proc/self/ns/uts"
 _GET = _c("prlimit64", 0, _LOCKS, 0, "o:16")
 LIMITS = {
     "raised": f"rights as 5 {_c('prlimit64', 0, _LOCKS, 'h:' + _ALL, 0)} {_GET}",
@@ -47,6 +50,111 @@ LIMITS_OF_I386 = {
     "old": f"{_i('getrlimit', _LOCKS, 'o:8')} {_i('getrlimit', _LOCKS, 8)}",
     "soft above hard": _i("setrlimit", _LOCKS, "h:0900000008000000"),
     "64 bits": f"{_i('prlimit64', 0, _LOCKS, 'h:' + _ALL, 'o:16')}",
+}
+
+_SETUP = """
+mkdir -m 700 /closed; mkdir -m 1777 /sticky; mkdir -m 755 /open; mkdir -m 777 /free; mkdir /home
+mkdir -m 755 /home/app; mkdir -m 2777 /shared; mkdir -m 555 /home/app/fixed
+echo 1 > /closed/file; echo 1 > /sticky/file; echo 1 > /file; chmod 640 /file; echo 1 > /open/file
+echo 1 > /free/file; cp /bin/busybox /free/set; chmod 4755 /free/set; echo 1 > /free/writable
+echo 1 > /free/group; chown 0:2000 /free/group; chmod 660 /free/group /free/writable
+ln -s /closed/file /free/link; ln -s ../closed /free/way; mkdir /free/sub; chmod 666 /free/writable
+cp /bin/rights /closed/rights; cp /bin/rights /free/rights; chmod 644 /free/rights
+chown -R 1000:1000 /home/app; mkdir /home/app/roots; echo 1 > /home/app/roots/file
+echo 1 > /sticky/mine; chown 1000 /sticky/mine; mkdir -m 711 /passage; mkdir -m 777 /passage/in
+"""
+FILES = {
+    "chmod": "chmod 666 /file; chmod 700 /open; touch /home/app/a; chmod 4711 /home/app/a; "
+    "ls -ln /home/app",
+    "chmod of a group": "touch /shared/a; chmod 2755 /shared/a; touch /home/app/a; "
+    "chmod 2755 /home/app/a; ls -ln /shared /home/app",
+    "times": "touch /file; touch -d @5 /free/writable; touch /free/writable; "
+    "touch -d @5 /sticky/mine",
+    "making": "mkdir /x; mkdir /open; mkdir /open/x; mkdir -p /open/x/y; mkdir /closed/x; "
+    "mkfifo /open; ln -s a /x; ln -s a /open/file; mkfifo /open/f; mknod /free/f p; "
+    "mkdir /free/way/x; mkdir /passage/x /passage/in/x",
+    "opening": "echo 2 > /open/new; echo 2 > /file; echo 2 > /closed/file; echo 2 > /free/link; "
+    "echo 2 > /free/writable; cat /free/writable; echo 2 >> /free/file; echo 2 > /free/way/new",
+    "links": "ln /file /home/app/a; ln /free/writable /home/app/b; ln /free/set /home/app/c; "
+    "ln /sticky/mine /free/d; ln /free/writable /open/e; ln /free/writable /free/file",
+    "removing": "rm -f /sticky/file; rm -f /sticky/mine; rm -f /file; rm -f /open/file /free/file; "
+    "rmdir /open; rmdir /free/sub; rm -rf /home/app/roots; rm -f /free/nothing",
+    "renaming": "mv /file /sticky/g; mv /sticky/file /free/h; mv -f /free/file /sticky/file; "
+    "mv /free/sub /home/app/; mv /sticky/mine /home/app/m; mv /free/way /home/app/way",
+    "truncating": "busybox truncate -s 0 /file; busybox truncate -s 0 /free/writable; ls -l /free",
+    "asking": "test -w /file; test -r /file; test -w /etc/passwd; test -r /etc/passwd; "
+    "test -x /free/rights; test -x /bin/rights; test -w /free/writable; test -w /free; test -w /",
+    "entering": "cd /closed; cd /closed/..; cd /passage && ls in; cd /free/way; cd /sticky && pwd",
+    "executing": "/closed/rights; /free/rights; /bin/rights && echo works",
+    "other groups": "cat /free/group; echo 2 > /free/group; busybox truncate -s 0 /free/group",
+    "a way out of the closed": "cd /passage/in && mkdir a && cd .. && mkdir b",
+}
+PRIVILEGES = {
+    "chroot": "busybox chroot / true; busybox chroot /nothing true",
+    "names": "hostname other; hostname",
+    "mounts": "mount -t tmpfs none /home/app; busybox umount /proc; busybox unshare -m true",
+    "other namespaces": "busybox unshare -n true; busybox unshare -u true; busybox unshare -p true",
+    "reboot": "busybox reboot -f; busybox swapoff /file; busybox swapon /file",
+}
+_HERE = -100  # AT_FDCWD
+_RAW = {
+    "opening for writing": f"{_c('openat', _HERE, 's:/file', 1)} "
+    f"{_c('openat', _HERE, 's:/free/writable', 2)} {_c('openat', _HERE, 's:/free/file', 0o1000)} "
+    f"{_c('openat', _HERE, 's:/open', 1)} {_c('openat', _HERE, 's:/nothing', 1)}",
+    "creating what is there": f"{_c('openat', _HERE, 's:/file', 0o301, 0)} "
+    f"{_c('openat', _HERE, 's:/open', 0o101, 0)} {_c('openat', _HERE, 's:/free/link', 0o301, 0)}",
+    "without a name": f"{_c('openat', _HERE, 's:/open', 0o20200001, 0)} "
+    f"{_c('openat', _HERE, 's:/free', 0o20200001, 0o600)}",
+    "times": f"{_c('utimensat', _HERE, 's:/free/file', 'h:' + _TIMES_NOW, 0)} "
+    f"{_c('utimensat', _HERE, 's:/free/writable', 'h:' + _TIMES_NOW, 0)} "
+    f"{_c('utimensat', _HERE, 's:/free/file', 'h:' + _TIMES_NONE, 0)} "
+    f"{_c('utimensat', _HERE, 's:/free/writable', 'h:' + _TIMES_ONE, 0)} "
+    f"{_c('utimensat', _HERE, 's:/free/link', 0, 0x100)} {_c('utimensat', 9, 0, 0, 0)} "
+    f"{_c('utimensat', _HERE, 's:/nothing', 8, 0)}",
+    "asking": " ".join(
+        _c("faccessat", _HERE, f"s:{path}", wanted)
+        for path in ("/file", "/closed/file", "/free/link", "/free/group", "/open", "/nothing")
+        for wanted in (0, 1, 2, 4)
+    ),
+    "asking as who acts": f"{_c('setresuid', 5, 1000, 5)} "
+    f"{_c('faccessat', _HERE, 's:/home/app', 2)} {_c('faccessat2', _HERE, 's:/home/app', 2, 0)} "
+    f"{_c('faccessat2', _HERE, 's:/home/app', 2, 0x200)}",
+    "by descriptor": f"{_c('openat', _HERE, 's:/open/file', 0)} {_c('fchmod', 3, 0o777)} "
+    f"{_c('utimensat', 3, 0, 0, 0)} {_c('fchmod', 9, 0)} {_c('openat', _HERE, 's:/sticky', 0)} "
+    f"{_c('fchdir', 4)} {_c('unlinkat', _HERE, 's:file', 0)} {_c('unlinkat', 4, 's:mine', 0)}",
+    "removing": f"{_c('unlinkat', _HERE, 's:/closed/file', 0)} "
+    f"{_c('unlinkat', _HERE, 's:/closed/nothing', 0)} {_c('unlinkat', _HERE, 's:/nothing', 0)} "
+    f"{_c('unlinkat', _HERE, 's:/free/sub/', 0x200)} {_c('unlinkat', _HERE, 's:', 0)} "
+    f"{_c('unlinkat', _HERE, 8, 0)} {_c('unlinkat', _HERE, 's:/', 0x200)}",
+    "exchanging": f"{_c('renameat2', _HERE, 's:/free/file', _HERE, 's:/sticky/file', 2)} "
+    f"{_c('renameat2', _HERE, 's:/free/file', _HERE, 's:/free/writable', 2)} "
+    f"{_c('renameat2', _HERE, 's:/free/file', _HERE, 's:/free/nothing', 2)}",
+    "linking": f"{_c('linkat', _HERE, 's:/free/way', _HERE, 's:/free/l', 0)} "
+    f"{_c('linkat', _HERE, 's:/free/link', _HERE, 's:/free/m', 0x400)} "
+    f"{_c('linkat', _HERE, 's:/free/file', _HERE, 's:/free/n', 0)}",
+    "attributes": f"{_c('setxattr', 's:/free/file', 's:user.a', 's:b', 1, 0)} "
+    f"{_c('setxattr', 's:/free/writable', 's:user.a', 's:b', 1, 0)} "
+    f"{_c('removexattr', 's:/free/writable', 's:user.a')} "
+    f"{_c('setxattr', 's:/closed/file', 's:user.a', 's:b', 1, 0)} "
+    f"{_c('setxattr', 's:/nothing', 's:user.a', 's:b', 1, 0)}",
+    "threads and groups": f"{_c('tkill', 1, 9)} {_c('tgkill', 1, 1, 0)} {_c('kill', -99999, 0)} "
+    f"{_c('kill', -1, 0)}",
+    "namespaces": f"{_c('setns', 99, 0)} {_c('unshare', 0x200)} {_c('openat', _HERE, _NS, 0)} "
+    f"{_c('setns', 3, 0)} {_c('openat', _HERE, 's:/proc/self/ns/user', 0)} {_c('setns', 4, 0)}",
+    "new mounts": f"{_c('fsopen', 's:tmpfs', 0)} {_c('open_tree', _HERE, 's:/', 0)} "
+    f"{_c('open_tree', _HERE, 's:/', 1)}",
+}
+_PORTS = {
+    "of root": "0200005000000000" + "00" * 8,
+    "of all": "0200040000000000" + "00" * 8,
+    "any": "0200000000000000" + "00" * 8,
+}
+KILLS = {
+    "of root": "kill -9 1; kill -0 1; kill -0 $PPID; kill -0 $$ && echo mine",
+    "of its own": "sleep 9 & kill -9 $!; wait $!; echo $?",
+    "of nobody": "kill -0 99999",
+    "of a group": "trap 'echo got it' TERM; kill 0; echo lives",
+    "of all": "setsid sleep 9 & sleep 0.1; kill -9 -1; wait; echo lives",
 }
 
 
@@ -86,3 +194,52 @@ def test_a_lower_limit_is_not_seen(lone_workplace: Workplace, layers: list[bytes
     script = f"rights as 5 {_c('prlimit64', 0, _LOCKS, 'h:' + _FEW, 0)} {_GET} > /said"
     output = lone_workplace.build(script, base=lone_workplace.base("base.tar", *layers))
     assert content_of(output, "said").decode().split()[-1] == _ALL
+
+
+def _as_app(commands: str) -> str:
+    """Return what has the user app make one after the other, and say what came of each."""
+    each = "".join(f"{{ {one.strip()}; }} 2>&1; echo $?\n" for one in commands.split(";\n"))
+    return f"cat > /tmp/s << 'END'\n{each}END\nchmod 755 /tmp/s; su app -c '. /tmp/s'\n"
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_files_are_for_whom_their_modes_let(
+    case: str, workplace: Workplace, lone_workplace: Workplace, layers: list[bytes]
+) -> None:
+    script = _SETUP + _as_app(FILES[case].replace("; ", ";\n"))
+    assert_said_alike(script, places=(workplace, lone_workplace), layers=layers)
+
+
+@pytest.mark.parametrize("case", _RAW)
+def test_calls_end_as_with_real_ids(
+    case: str, workplace: Workplace, lone_workplace: Workplace, layers: list[bytes]
+) -> None:
+    script = f"{_SETUP}chmod 755 /bin/rights; rights as 1000 {_RAW[case]}"
+    assert_said_alike(script, places=(workplace, lone_workplace), layers=layers)
+
+
+@pytest.mark.parametrize("case", PRIVILEGES)
+def test_privileges_are_roots(
+    case: str, workplace: Workplace, lone_workplace: Workplace, layers: list[bytes]
+) -> None:
+    script = _SETUP + _as_app(PRIVILEGES[case].replace("; ", ";\n"))
+    assert_said_alike(script, places=(workplace, lone_workplace), layers=layers)
+
+
+@pytest.mark.parametrize("case", KILLS)
+def test_signals_reach_processes_of_the_same_user(
+    case: str, workplace: Workplace, lone_workplace: Workplace, layers: list[bytes]
+) -> None:
+    command = KILLS[case].replace("'", "'\\''")
+    script = f"setsid su app -c '{command}'; echo $?; kill -0 $$ && echo root lives"
+    assert_said_alike(script, places=(workplace, lone_workplace), layers=layers)
+
+
+@pytest.mark.parametrize("case", _PORTS)
+def test_low_ports_are_roots(
+    case: str, workplace: Workplace, lone_workplace: Workplace, layers: list[bytes]
+) -> None:
+    number = 41 if _IS_X86 else 198  # socket(2)
+    bound = f"64 {number} 2 1 0 . {_c('bind', 3, 'h:' + _PORTS[case], 16)}"
+    script = f"rights {bound}; rights as 5 {bound}"
+    assert_said_alike(script, places=(workplace, lone_workplace), layers=layers)

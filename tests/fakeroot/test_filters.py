@@ -120,13 +120,17 @@ def test_of_new_nodes_devices_are_asked_about_and_all_with_one_id(
     ("flags", "answer"),
     [
         (os.O_RDONLY, ALLOW),
-        (os.O_RDWR | os.O_TRUNC | os.O_DIRECTORY, ALLOW),
+        (os.O_CLOEXEC | os.O_DIRECTORY | os.O_NOFOLLOW, ALLOW),
+        (os.O_WRONLY, ASK),
+        (os.O_RDONLY | os.O_TRUNC, ASK),
         (os.O_WRONLY | os.O_CREAT, ASK),
         (os.O_RDWR | _TMPFILE, ASK),
     ],
-    ids=["reading", "writing", "creating", "without a name"],
+    ids=["reading", "a directory", "writing", "truncating", "creating", "without a name"],
 )
-def test_opening_is_asked_about_where_it_makes_a_file(flags: int, answer: int, arch: int) -> None:
+def test_opening_is_asked_about_where_it_makes_or_writes_a_file(
+    flags: int, answer: int, arch: int
+) -> None:
     assert said(lone(), arch, ("open", "openat"), flags) == {answer}
     assert said(MANY, arch, calls.OPEN, flags) == {ALLOW}
 
@@ -172,7 +176,7 @@ def test_what_a_filter_above_refuses_is_trapped(arch: int) -> None:
     assert said(plan, arch, calls.CHMOD, 0o4755) == {TRAP}
     assert said(plan, arch, calls.CHMOD, 0o2755) == {TRAP}
     assert said(plan, arch, calls.CHMOD, 0o1755) == {ASK}
-    assert said(lone(), arch, calls.CHMOD, 0o4755) == {ALLOW}
+    assert said(lone(), arch, calls.CHMOD, 0o4755) == {ASK}
 
 
 @_EACH_ARCH
@@ -208,6 +212,19 @@ def test_of_limits_that_of_locks_is_asked_about(arch: int) -> None:
         asked = {limit for limit in range(32) if say(lone(), arch, number, *before, limit) == ASK}
         assert asked == {10}
         assert say(MANY, arch, number, *before, 10) == ALLOW
+
+
+@_EACH_ARCH
+@pytest.mark.parametrize("is_restricted", [False, True], ids=["plain", "restricted"])
+def test_what_not_everybody_may_do_is_asked_about_with_one_id(
+    arch: int, *, is_restricted: bool
+) -> None:
+    guarded = (*calls.GUARDED, *calls.RENAME, *calls.CREATE)
+    for level in _REMEMBERING:
+        assert said(lone(level, is_restricted=is_restricted), arch, guarded) == {ASK}
+    assert said(lone(), arch, calls.CHMOD, 0o755) == {ASK}
+    assert said(lone(Level.FAST), arch, guarded) == {ALLOW}
+    assert said(MANY, arch, (*guarded, *calls.CHMOD)) == {ALLOW}
 
 
 @_EACH_ARCH

@@ -3,7 +3,6 @@
 Layers keep no ACLs, so that this is for the script alone.
 """
 
-import errno
 import os
 from collections.abc import Callable, Mapping
 
@@ -26,11 +25,12 @@ from rootrun.fakeroot.answers.xattr_call import (
     link_to,
     operand,
 )
-from rootrun.fakeroot.caller import Caller, no_such
-from rootrun.fakeroot.credentials import CAP_FOWNER, Credentials
+from rootrun.fakeroot.caller import Caller
+from rootrun.fakeroot.credentials import Credentials
 from rootrun.fakeroot.files import Files
 from rootrun.fakeroot.handler import Handler
 from rootrun.fakeroot.ownership import FileKey, OwnershipMemory
+from rootrun.fakeroot.permission import check_owner
 from rootrun.fakeroot.upper import Status, status_of
 from rootrun.layer.compare import Remembered
 
@@ -67,7 +67,7 @@ class _Acls:
                 return None
             if true == lone_acl(true) and not self._memory:
                 return None
-            self._check_owner(caller, fd, status)
+            check_owner(self._credentials_of(caller), self._files.known(fd, status))
             lone = acl_value(lone_acl(true))
             os.setxattr(link_to(fd), attribute, lone, flags_of(caller))
             self._remember(fd, attribute, value)
@@ -95,13 +95,6 @@ class _Acls:
             known = next((acls[DEFAULT] for acls in above if DEFAULT in acls), None)
         true = None if known is None else parse_acl(known)
         return None if true is None else shown_acl(on_disk, true)
-
-    def _check_owner(self, caller: Caller, fd: int, status: Status) -> None:
-        credentials = self._credentials_of(caller)
-        if credentials.has(CAP_FOWNER):
-            return
-        if credentials.uids.file_system != self._files.known(fd, status).uid:
-            raise no_such(errno.EPERM)
 
     def _known(self, key: FileKey) -> Mapping[str, bytes]:
         known = self._memory.recall(key, uid=0, gid=0)

@@ -7,7 +7,6 @@ is not seen here.
 
 import errno
 import os
-import stat
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -20,9 +19,10 @@ from rootrun.fakeroot.caller import (
     no_such,
     signed,
 )
-from rootrun.fakeroot.credentials import CAP_FOWNER, CAP_FSETID, Credentials
-from rootrun.fakeroot.files import Files, Known
+from rootrun.fakeroot.credentials import Credentials
+from rootrun.fakeroot.files import Files
 from rootrun.fakeroot.handler import Handler
+from rootrun.fakeroot.permission import check_owner, mode_given
 from rootrun.fakeroot.upper import status_of
 from rootrun.layer.compare import Remembered
 from rootrun.layer.entry import SET_ID_BITS
@@ -47,7 +47,9 @@ def _answer(
                 raise no_such(errno.EPERM)
             return None
         known, recalled = files.known(fd, status), files.recall(fd, status)
-        set_ids &= _allowed(known, credentials_of(caller))
+        credentials = credentials_of(caller)
+        check_owner(credentials, known)
+        set_ids = mode_given(credentials, known, set_ids)
         if not mode & SET_ID_BITS and (recalled is None or not recalled.set_ids):
             return None
         os.chmod(f"/proc/self/fd/{fd}", mode & ~SET_ID_BITS)  # copies it up, for the key
@@ -55,16 +57,6 @@ def _answer(
     finally:
         os.close(fd)
     return 0
-
-
-def _allowed(known: Known, credentials: Credentials) -> int:
-    """Return the set-id bits that may be given; EPERM if no mode at all (chmod(2))."""
-    if not (credentials.has(CAP_FOWNER) or credentials.uids.file_system == known.uid):
-        raise no_such(errno.EPERM)
-    groups = (credentials.gids.file_system, *credentials.groups)
-    if known.gid in groups or credentials.has(CAP_FSETID):
-        return SET_ID_BITS
-    return stat.S_ISUID  # without a word, as the kernel does
 
 
 def _operands(caller: Caller, name: str) -> tuple[int, int]:

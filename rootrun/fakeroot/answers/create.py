@@ -6,32 +6,17 @@ group (inode_init_owner). Where the kernel does the same, it makes the file.
 
 import errno
 import os
-import struct
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import partial
-from typing import NamedTuple
 
+from rootrun.fakeroot.answers.opening import Opening, may_make_file, opening_of
 from rootrun.fakeroot.caller import AT_FDCWD, Caller, signed
 from rootrun.fakeroot.credentials import Credentials
 from rootrun.fakeroot.files import Files
 from rootrun.fakeroot.handler import Handler
-from rootrun.fakeroot.newborn import READ, WRITE, Newborn, Origin
+from rootrun.fakeroot.newborn import Newborn, Origin, is_there
 
-_TMPFILE = 0o20000000  # __O_TMPFILE
 _LONGEST_CHAIN = 40  # of symlinks (path_resolution(7))
-_OPEN_HOW = struct.Struct("=QQQ")  # flags, mode, resolve
-_CREAT_FLAGS = os.O_CREAT | os.O_WRONLY | os.O_TRUNC
-_WANTED = {os.O_RDONLY: READ, os.O_WRONLY: WRITE, os.O_RDWR: READ | WRITE}
-
-
-class _Opening(NamedTuple):
-    """What an open call wants."""
-
-    directory: int
-    path: bytes
-    flags: int
-    mode: int
 
 
 def create_answers(
@@ -52,6 +37,7 @@ def _answer_mkdir(newborn: Newborn, caller: Caller, name: str) -> int | None:
     with newborn.place(caller, directory, caller.path_at(address)) as origin:
         if origin is None:
             return None
+        newborn.check_new(origin)
         with caller.applied_umask():
             os.mkdir(origin.leaf, mode & 0o7777, dir_fd=origin.parent)
         newborn.note(origin)
@@ -67,16 +53,17 @@ def _answer_symlink(newborn: Newborn, caller: Caller, name: str) -> int | None:
     with newborn.place(caller, directory, path) as origin:
         if origin is None:
             return None
+        newborn.check_new(origin)
         os.symlink(caller.path_at(target), origin.leaf, dir_fd=origin.parent)
         newborn.note(origin)
     return 0
 
 
 def _answer_open(newborn: Newborn, caller: Caller, name: str) -> int | None:
-    opening = _opening(caller, name)
-    if opening is None:
+    opening = opening_of(caller, name) if may_make_file(caller, name) else None
+    if opening is None or not opening.makes_file:
         return None
-    if opening.flags & _TMPFILE:
+    if opening.is_nameless:
         return _answer_tmpfile(newborn, caller, opening)
     is_new = opening.flags & (os.O_EXCL | os.O_NOFOLLOW)
     path = opening.path
@@ -94,13 +81,10 @@ def _answer_open(newborn: Newborn, caller: Caller, name: str) -> int | None:
     return None  # ELOOP
 
 
-def _open_at(newborn: Newborn, caller: Caller, opening: _Opening, origin: Origin) -> int | None:
+def _open_at(newborn: Newborn, caller: Caller, opening: Opening, origin: Origin) -> int | None:
     """Make the file, or leave what is there to the kernel."""
-    if not opening.flags & os.O_EXCL:
-        with suppress(FileNotFoundError):
-            os.stat(origin.leaf, dir_fd=origin.parent, follow_symlinks=False)
-            newborn.check_opening(origin, _WANTED.get(opening.flags & os.O_ACCMODE, 0))
-            return None
+    if is_there(origin):
+        return None
     newborn.check_place(origin)
     flags = opening.flags | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY
     with caller.applied_umask():
@@ -108,7 +92,7 @@ def _open_at(newborn: Newborn, caller: Caller, opening: _Opening, origin: Origin
     return _give(newborn, caller, opening, origin, fd)
 
 
-def _answer_tmpfile(newborn: Newborn, caller: Caller, opening: _Opening) -> int | None:
+def _answer_tmpfile(newborn: Newborn, caller: Caller, opening: Opening) -> int | None:
     place = opening.path.rstrip(b"/") + b"/new" if opening.path else b""
     with newborn.place(caller, opening.directory, place) as origin:
         if origin is None:
@@ -120,29 +104,13 @@ def _answer_tmpfile(newborn: Newborn, caller: Caller, opening: _Opening) -> int 
         return _give(newborn, caller, opening, origin, fd)
 
 
-def _give(newborn: Newborn, caller: Caller, opening: _Opening, origin: Origin, fd: int) -> int:
+def _give(newborn: Newborn, caller: Caller, opening: Opening, origin: Origin, fd: int) -> int:
     """Note the new file, and give the caller its descriptor; ``fd`` is closed."""
     try:
         newborn.note_open(origin, fd)
         return caller.add_descriptor(fd, is_close_on_exec=bool(opening.flags & os.O_CLOEXEC))
     finally:
         os.close(fd)
-
-
-def _opening(caller: Caller, name: str) -> _Opening | None:
-    """Return what the call wants, None if it does not make a file, or is best left alone."""
-    first, second, third, fourth, *_ = caller.arguments
-    if name == "creat":
-        return _Opening(AT_FDCWD, caller.path_at(first), _CREAT_FLAGS, second & 0o7777)
-    if name == "open":
-        return _Opening(AT_FDCWD, caller.path_at(first), second & 0xFFFFFFFF, third & 0o7777)
-    if name == "openat2":
-        flags, mode, resolve = _OPEN_HOW.unpack(caller.read(third, _OPEN_HOW.size))
-        if resolve or not flags & (os.O_CREAT | _TMPFILE):
-            return None
-    else:
-        flags, mode = third & 0xFFFFFFFF, fourth
-    return _Opening(signed(first), caller.path_at(second), flags, mode & 0o7777)
 
 
 def _link_at(origin: Origin) -> bytes:

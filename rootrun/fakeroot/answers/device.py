@@ -51,7 +51,7 @@ def _answer(
     with newborn.place(caller, directory, path, is_always_ours=kind is not None) as origin:
         if origin is None:
             return None
-        newborn.check_place(origin)
+        newborn.check_new(origin)
         if kind is None:
             with caller.applied_umask():
                 os.mknod(origin.leaf, mode, dir_fd=origin.parent)

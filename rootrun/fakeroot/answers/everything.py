@@ -3,18 +3,23 @@
 from collections.abc import Mapping
 
 from rootrun.fakeroot.answers.acl import acl_answers
+from rootrun.fakeroot.answers.acting import Acting
 from rootrun.fakeroot.answers.capabilities import capability_answers
 from rootrun.fakeroot.answers.chmod import chmod_answers
 from rootrun.fakeroot.answers.chown import chown_answers
 from rootrun.fakeroot.answers.create import create_answers
 from rootrun.fakeroot.answers.device import mknod_answers
 from rootrun.fakeroot.answers.execute import execute_answers
+from rootrun.fakeroot.answers.guard import file_guards
 from rootrun.fakeroot.answers.ids import id_answers
 from rootrun.fakeroot.answers.limits import limit_answers
 from rootrun.fakeroot.answers.peer import peer_answers
+from rootrun.fakeroot.answers.privileges import privilege_guards
 from rootrun.fakeroot.answers.rename import rename_answers
+from rootrun.fakeroot.answers.signals import signal_guards
 from rootrun.fakeroot.answers.stat import stat_answers
 from rootrun.fakeroot.answers.xattr import xattr_answers
+from rootrun.fakeroot.caller import Caller
 from rootrun.fakeroot.files import Files
 from rootrun.fakeroot.filters import FilterPlan
 from rootrun.fakeroot.handler import Handler
@@ -28,16 +33,37 @@ def answers_of(files: Files, plan: FilterPlan) -> Mapping[str, Handler]:
     identities = Identities() if plan.is_lone else None
     rights = Rights(files, identities)
     attribute_answers = xattr_answers if plan.is_restricted else acl_answers
-    return {
+    answers = {
         **chown_answers(files, rights.may_chown),
         **mknod_answers(files, rights.credentials, rights.may_make_devices),
         **create_answers(files, rights.credentials),
         **rename_answers(files),
         **stat_answers(files),
-        **chmod_answers(files, rights.credentials),
+        **(chmod_answers(files, rights.credentials) if plan.is_restricted else {}),
         **attribute_answers(files, rights.credentials),
-        **(_identity_answers(files, identities) if identities is not None else {}),
     }
+    if identities is None:
+        return answers
+    answers |= _identity_answers(files, identities)
+    acting = Acting(identities)
+    guards = {
+        **file_guards(files, acting, is_restricted=plan.is_restricted),
+        **privilege_guards(acting),
+        **signal_guards(identities, acting),
+    }
+    return answers | {name: _guarded(guards[name], answers.get(name)) for name in guards}
+
+
+def _guarded(guard: Handler, handler: Handler | None) -> Handler:
+    """Return what answers a call if ``guard`` has no word on it."""
+    if handler is None:
+        return guard
+
+    def answer(caller: Caller, name: str) -> int | None:
+        value = guard(caller, name)
+        return handler(caller, name) if value is None else value
+
+    return answer
 
 
 def _identity_answers(files: Files, identities: Identities) -> Mapping[str, Handler]:

@@ -23,7 +23,7 @@ from rootrun.fakeroot.caller import Caller, no_such
 from rootrun.fakeroot.credentials import CAP_FOWNER, CAP_SETFCAP, Credentials
 from rootrun.fakeroot.files import Files
 from rootrun.fakeroot.handler import Handler
-from rootrun.fakeroot.newborn import READ, WRITE, check_access
+from rootrun.fakeroot.permission import READ, WRITE, check_access
 from rootrun.fakeroot.upper import Status
 from rootrun.layer.compare import Remembered
 from rootrun.layer.entry import is_kept_xattr
