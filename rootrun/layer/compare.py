@@ -2,16 +2,17 @@
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
+from rootrun.layer.content import same_content
 from rootrun.layer.entry import SET_ID_BITS, Entry, EntryPath, EntryType
 from rootrun.layer.metadata import entry_of, kept_xattrs
 from rootrun.layer.policy import LayerPolicy, OwnerRule
 from rootrun.layer.unheld import is_copied_up, with_device, with_unheld, without_privileges
 
-_BLOCK = 1 << 20
 _SHOWN_PATHS = 5
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -22,11 +23,27 @@ class BaseEntry(NamedTuple):
     ``disk`` is None for what the view does not show at all: a device, for which an empty file may
     stand in it.
     ``disk_xattrs`` is False where the disk could not hold the extended attributes.
+    ``is_own`` says whether what the run left at the path is the base's own file; None: the marks
+    of overlayfs tell. ``opener`` opens the base's file, None: it is in the base's directory.
     """
 
     entry: Entry
     disk: os.stat_result | None
     disk_xattrs: bool = True
+    is_own: bool | None = None
+    opener: Callable[[], int] | None = None
+
+    @contextmanager
+    def opened(self, name: str, *, directory_fd: int) -> Iterator[int]:
+        """Open the base's file or directory, which is ``name`` in ``directory_fd``."""
+        if self.opener is not None:
+            descriptor = self.opener()
+        else:
+            descriptor = os.open(name, _OPEN_FILE, dir_fd=directory_fd)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
 
 class Remembered(NamedTuple):
@@ -131,6 +148,17 @@ class Copied(NamedTuple):
     status: os.stat_result
     is_copied_up: bool
 
+    @classmethod
+    def of(
+        cls, status: os.stat_result, below: BaseEntry | None, *, xattrs: list[str] | None
+    ) -> "Copied":
+        """Return it for what ``below`` is of; ``xattrs`` are those of ``is_copied_up``."""
+        if below is None or below.disk is None:
+            return cls(status, False)
+        if below.is_own is not None:
+            return cls(status, below.is_own)
+        return cls(status, is_copied_up(status, below.disk, xattrs=xattrs))
+
 
 class Comparison:
     """The rules by which a path is a change, for one policy; drops are counted in ``notes``."""
@@ -156,13 +184,11 @@ class Comparison:
         remembered = self.remembered(here.directory_fd, here.name, here.status)
         entry, xattr_names = _read_entry(here)
         entry = remembered.on(entry)
-        if below is not None and remembered == _NOTHING:
-            entry = with_device(
-                entry, here.status, below.disk, base=below.entry, xattrs=xattr_names
-            )
+        copied = Copied.of(here.status, below, xattrs=xattr_names)
+        if below is not None and copied.is_copied_up and remembered == _NOTHING:
+            entry = with_device(entry, base=below.entry)
         if below is None or below.entry.type is not entry.type or below.disk is None:
             return self.rewritten(entry)
-        copied = Copied(here.status, is_copied_up(here.status, below.disk, xattrs=xattr_names))
         if entry.type is EntryType.FILE:
             return self._changed_content(here, entry, below, copied=copied, remembered=remembered)
         if entry.link_target != below.entry.link_target or entry.rdev != below.entry.rdev:
@@ -217,17 +243,16 @@ class Comparison:
         copied: Copied,
         remembered: Remembered,
     ) -> Entry | None:
-        base_file = os.open(here.name, _OPEN_FILE, dir_fd=here.base_fd)
-        try:
-            if entry.size_bytes == os.fstat(base_file).st_size and _same_content(here, base_file):
+        with below.opened(here.name, directory_fd=here.base_fd) as base_file:
+            if entry.size_bytes == os.fstat(base_file).st_size and same_content(
+                here.name, base_file, directory_fd=here.directory_fd
+            ):
                 return self.changed_metadata(
                     entry, copied, below, base_fd=base_file, remembered=remembered
                 )
             disk_xattrs = kept_xattrs(base_file)
             true = _true(entry, copied, below, disk_xattrs=disk_xattrs, is_stripped=True)
             return self.rewritten(remembered.on(true))
-        finally:
-            os.close(base_file)
 
 
 def _true(
@@ -266,18 +291,5 @@ def _read_entry(here: PathOnDisk) -> tuple[Entry, list[str] | None]:
     try:
         entry = entry_of(here.path, here.status, xattrs=kept_xattrs(descriptor))
         return entry, os.listxattr(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _same_content(here: PathOnDisk, base_file: int) -> bool:
-    descriptor = os.open(here.name, _OPEN_FILE, dir_fd=here.directory_fd)
-    try:
-        while True:
-            block = os.read(descriptor, _BLOCK)
-            if block != os.read(base_file, _BLOCK):
-                return False
-            if not block:
-                return True
     finally:
         os.close(descriptor)

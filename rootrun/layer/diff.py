@@ -1,4 +1,7 @@
-"""What a run changed: the upper directory of an overlay against the base below it.
+"""What a run changed: the tree that it left against the base below it.
+
+The tree is the upper directory of an overlay, which holds what was changed, or a copy of the whole
+base, of which a scan has found what may have changed (``Upper``).
 
 The order and the rules are those of the layer format: depth first, in each
 directory the whiteouts first, each by bytes of the name; a path is a change only
@@ -21,13 +24,7 @@ from rootrun.layer.compare import (
 )
 from rootrun.layer.cursor import Cursor
 from rootrun.layer.entry import ROOT, Entry, EntryPath, EntryType, entry_type, join, name_bytes
-from rootrun.layer.metadata import (
-    OPAQUE_XATTR,
-    ORIGIN_XATTR,
-    entry_of,
-    is_whiteout,
-    kept_xattrs,
-)
+from rootrun.layer.metadata import OPAQUE_XATTR, entry_of, is_whiteout, kept_xattrs
 from rootrun.layer.policy import LayerPolicy
 from rootrun.layer.whiteout import WHITEOUT_PREFIX
 
@@ -45,6 +42,45 @@ class Base(Protocol):
 
     def names(self, path: EntryPath, *, directory_fd: int) -> list[str]:
         """Return the names in the directory ``path``, open as ``directory_fd``."""
+
+
+class Upper(Protocol):
+    """How the run's tree tells what is in it."""
+
+    def listing(self, path: EntryPath, fd: int, /) -> tuple[dict[str, os.stat_result], set[str]]:
+        """Return what to look at in the directory ``path``, open at ``fd``, and what is deleted.
+
+        Of a directory that shows nothing of the base, all that is in it.
+        """
+
+    def is_merged(self, path: EntryPath, fd: int, /) -> bool:
+        """Say whether a directory shows the base's of that path, given that its parent does."""
+
+
+class Below(Protocol):
+    """The base's directory that the walk is in; ``layer.cursor.Cursor`` is one."""
+
+    fd: int
+
+    def enter(self, name: str) -> None:
+        """Move down."""
+
+    def leave(self) -> None:
+        """Move up."""
+
+
+class OverlayUpper:
+    """The upper directory of an overlay, with the marks of the kernel."""
+
+    def listing(self, _path: EntryPath, fd: int, /) -> tuple[dict[str, os.stat_result], set[str]]:
+        """Return all that is there, without the whiteouts, and their names."""
+        statuses = {name: os.lstat(name, dir_fd=fd) for name in os.listdir(fd)}
+        deleted = {name for name, status in statuses.items() if is_whiteout(status)}
+        return {name: statuses[name] for name in statuses.keys() - deleted}, deleted
+
+    def is_merged(self, _path: EntryPath, fd: int, /) -> bool:
+        """Look for the mark of an opaque directory."""
+        return OPAQUE_XATTR not in os.listxattr(fd)  # a Nix sandbox refuses getxattr
 
 
 class Change(NamedTuple):
@@ -88,48 +124,65 @@ def diff_upper(
     symlink. The caller keeps both descriptors; what the layer cannot hold is
     added to ``notes``. ``ownership`` knows what the upper could not hold.
     """
-    compare = Comparison(policy, notes, ownership)
-    with Cursor(upper_fd) as upper, Cursor(base_fd) as below:
-        yield from _Walk(upper, below, base=base, policy=policy, notes=notes, compare=compare).run()
+    rules = Rules(policy, notes, ownership)
+    with Cursor(base_fd) as below:
+        yield from diff_tree(upper_fd, OverlayUpper(), base=base, below=below, rules=rules)
+
+
+class Rules(NamedTuple):
+    """By which a path is a change: those of ``Comparison``."""
+
+    policy: LayerPolicy
+    notes: DiffNotes
+    ownership: Ownership | None
+
+
+def diff_tree(
+    tree_fd: int, upper: Upper, *, base: Base, below: Below, rules: Rules
+) -> Iterator[Change]:
+    """Yield the changes that the tree at ``tree_fd`` makes to ``base``, as ``diff_upper`` does."""
+    with Cursor(tree_fd) as here:
+        yield from _Walk(here, upper, base=base, below=below, rules=rules).run()
 
 
 class _Walk:
-    """One pass over an upper directory, with a stack of its own: trees are deeper than Python's.
+    """One pass over what a run left, with a stack of its own: trees are deeper than Python's.
 
     The base's cursor stays in the deepest directory on the way that the base has too.
     """
 
     def __init__(
         self,
-        upper: Cursor,
-        below: Cursor,
+        here: Cursor,
+        upper: Upper,
         *,
         base: Base,
-        policy: LayerPolicy,
-        notes: DiffNotes,
-        compare: Comparison,
+        below: Below,
+        rules: Rules,
     ) -> None:
+        self._here = here
         self._upper = upper
         self._below = below
         self._base = base
-        self._policy = policy
-        self._notes = notes
-        self._compare = compare
+        self._policy, self._notes, _ = rules
+        self._compare = Comparison(*rules)
         self._stack: list[_Directory] = []
 
     def run(self) -> Iterator[Change]:
-        fd = self._upper.fd
-        root = _Directory(ROOT, in_base=True, merged=not _is_opaque(fd))
+        fd = self._here.fd
+        root = _Directory(ROOT, in_base=True, merged=self._upper.is_merged(ROOT, fd))
         self._stack.append(root)
         status = os.fstat(fd)
         entry = entry_of(ROOT, status, xattrs=kept_xattrs(fd))
-        changed = self._compare.changed_metadata(
-            entry,
-            Copied(status, True),
-            self._base.root(),
-            base_fd=self._below.fd,
-            remembered=self._compare.remembered(fd, "", status),
-        )
+        below = self._base.root()
+        with below.opened(".", directory_fd=self._below.fd) as base_fd:
+            changed = self._compare.changed_metadata(
+                entry,
+                Copied(status, True),
+                below,
+                base_fd=base_fd,
+                remembered=self._compare.remembered(fd, "", status),
+            )
         if changed is not None:
             yield Change(changed)
         yield from self._list(root)
@@ -143,17 +196,15 @@ class _Walk:
     def _leave(self) -> None:
         here = self._stack.pop()
         if self._stack:
-            self._upper.leave()
+            self._here.leave()
             if here.in_base:
                 self._below.leave()
 
     def _list(self, here: _Directory) -> Iterator[Change]:
         """Emit the whiteouts of ``here`` and keep its other names for the visit."""
-        fd = self._upper.fd
-        statuses = {name: os.lstat(name, dir_fd=fd) for name in os.listdir(fd)}
-        marked = {name for name, status in statuses.items() if is_whiteout(status)}
+        statuses, marked = self._upper.listing(here.path, self._here.fd)
         unheld = {name for name, status in statuses.items() if entry_type(status.st_mode) is None}
-        here.children = sorted(statuses.keys() - marked, key=name_bytes, reverse=True)
+        here.children = sorted(statuses, key=name_bytes, reverse=True)
         for name in sorted(self._deleted(here, marked, unheld), key=name_bytes):
             path = join(here.path, WHITEOUT_PREFIX + name)
             yield from self._ancestors()
@@ -186,7 +237,7 @@ class _Walk:
 
     def _visit(self, here: _Directory, name: str) -> Iterator[Change]:
         path = join(here.path, name)
-        status = os.lstat(name, dir_fd=self._upper.fd)
+        status = os.lstat(name, dir_fd=self._here.fd)
         if name.startswith(WHITEOUT_PREFIX):
             self._notes.unspeakable.append(path)
             return
@@ -198,17 +249,17 @@ class _Walk:
         if stat.S_ISDIR(status.st_mode):
             yield from self._enter(here, name, status, below)
             return
-        place = PathOnDisk(path, self._upper.fd, base_fd, name, status)
+        place = PathOnDisk(path, self._here.fd, base_fd, name, status)
         changed = self._compare.changed_file(place, below)
         if changed is not None:
             yield from self._ancestors()
-            yield Change(changed, self._upper.fd, name)
+            yield Change(changed, self._here.fd, name)
 
     def _enter(
         self, here: _Directory, name: str, status: os.stat_result, below: BaseEntry | None
     ) -> Iterator[Change]:
-        self._upper.enter(name)
-        fd = self._upper.fd
+        self._here.enter(name)
+        fd = self._here.fd
         directory = _Directory(join(here.path, name), in_base=False, merged=False)
         self._stack.append(directory)
         remembered = self._compare.remembered(fd, "", status)
@@ -218,11 +269,12 @@ class _Walk:
         else:
             self._below.enter(name)
             directory.in_base = True
-            directory.merged = here.merged and not _is_opaque(fd)
-            copied = Copied(status, ORIGIN_XATTR in os.listxattr(fd))
-            changed = self._compare.changed_metadata(
-                entry, copied, below, base_fd=self._below.fd, remembered=remembered
-            )
+            directory.merged = here.merged and self._upper.is_merged(directory.path, fd)
+            copied = Copied.of(status, below, xattrs=os.listxattr(fd))
+            with below.opened(".", directory_fd=self._below.fd) as base_fd:
+                changed = self._compare.changed_metadata(
+                    entry, copied, below, base_fd=base_fd, remembered=remembered
+                )
             if changed is None:
                 xattrs = entry.xattrs if below.disk_xattrs else below.entry.xattrs
                 directory.own = replace(below.entry, mtime_s=self._policy.mtime_s, xattrs=xattrs)
@@ -237,8 +289,3 @@ class _Walk:
             if directory.own is not None:
                 yield Change(directory.own)
                 directory.own = None
-
-
-def _is_opaque(descriptor: int) -> bool:
-    # listxattr: a Nix sandbox refuses getxattr.
-    return OPAQUE_XATTR in os.listxattr(descriptor)

@@ -26,21 +26,9 @@ def is_copied_up(status: os.stat_result, base: os.stat_result, *, xattrs: list[s
     return is_linked or ORIGIN_XATTR in xattrs
 
 
-def with_device(
-    entry: Entry,
-    status: os.stat_result,
-    base_status: os.stat_result | None,
-    *,
-    base: Entry,
-    xattrs: list[str] | None,
-) -> Entry:
-    """Return the device of the base for the copied-up empty file that stands for it.
-
-    ``xattrs`` are those of ``is_copied_up``.
-    """
-    if base.type not in DEVICE_TYPES or base_status is None or entry.type is not EntryType.FILE:
-        return entry
-    if not is_copied_up(status, base_status, xattrs=xattrs):
+def with_device(entry: Entry, *, base: Entry) -> Entry:
+    """Return the device of the base for the base's own empty file that stands for it."""
+    if base.type not in DEVICE_TYPES or entry.type is not EntryType.FILE:
         return entry
     return replace(entry, type=base.type, rdev=base.rdev, size_bytes=0, xattrs={})
 
