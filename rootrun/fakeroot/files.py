@@ -9,8 +9,12 @@ from rootrun.fakeroot.permission import Known
 from rootrun.fakeroot.upper import Status, UpperTree, status_of
 from rootrun.layer.compare import Remembered
 from rootrun.layer.entry import EntryPath, EntryType
+from rootrun.layer.metadata import CAPABILITY
 
 _FORMATS = {EntryType.CHARACTER_DEVICE: stat.S_IFCHR, EntryType.BLOCK_DEVICE: stat.S_IFBLK}
+
+_ACL = "system.posix_acl_access"
+_OF_ALL = 0o777
 
 BaseRecord = Callable[[EntryPath], Remembered | None]
 """Returns what the image says of a path, None where the disk says the same."""
@@ -70,6 +74,16 @@ class Files:
             mode_of(status.mode, recalled),
         )
 
+    def permissions(self, fd: int, status: Status) -> Known:
+        """Return the truth about a file for ``check_access``: with an ACL, its mode forbids nothing.
+
+        Of an ACL the disk has not the ids, and the mode alone would refuse whom it lets in.
+        """
+        known = self.known(fd, status)
+        if stat.S_ISLNK(known.mode) or known.mode & _OF_ALL == _OF_ALL or not _has_acl(fd):
+            return known
+        return known._replace(mode=known.mode | _OF_ALL)
+
     def note(self, fd: int, remembered: Remembered, status: Status | None = None) -> None:
         """Remember of an open file of the upper what the disk does not say."""
         status = status or status_of(fd)
@@ -87,11 +101,8 @@ class Files:
         if stat.S_ISDIR(status.mode) and self.recall(fd, status) is not None:
             return  # a directory of the base is not renamed but copied (EXDEV)
         known = self.recall(fd, status) or Remembered()
-        path = f"/proc/self/fd/{fd}"
         if not stat.S_ISDIR(status.mode):
-            # Copied up for the key. Not by chown(2), which would clear set-id bits.
-            found = os.stat(path)
-            os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+            copy_up(fd)
         self.note(fd, known.over(Remembered(status.uid, status.gid)))
 
     def is_recorded(self, path: EntryPath) -> bool:
@@ -103,8 +114,38 @@ class Files:
         return name in self._names
 
 
+def copy_up(fd: int) -> None:
+    """Have a file be in the upper, where it has a key, without a change that can be seen."""
+    path = f"/proc/self/fd/{fd}"
+    found = os.stat(path)
+    # Not by chown(2), which would clear set-id bits.
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+def _has_acl(fd: int) -> bool:
+    try:
+        return bool(os.getxattr(f"/proc/self/fd/{fd}", _ACL))
+    except OSError:  # ENODATA, or the disk has no such thing
+        return False
+
+
 def mode_of(mode: int, remembered: Remembered) -> int:
     """Return st_mode, as the disk has it, with what is remembered."""
     if remembered.device is not None:
         mode = stat.S_IMODE(mode) | _FORMATS[remembered.device]
     return remembered.mode_on(mode)
+
+
+def without_privileges(recalled: Remembered | None, status: Status) -> Remembered:
+    """Return what is known of a file, but its owner, that chown(2) and write(2) do not take."""
+    if recalled is None or stat.S_ISDIR(status.mode):
+        return Remembered()
+    # A device of the base is one of the run from here on: its record goes by the path.
+    device, rdev = recalled.device, recalled.rdev
+    set_ids, xattrs = recalled.set_ids, recalled.xattrs
+    if set_ids is not None:
+        # setattr_should_drop_sgid: without execution by the group it was mandatory locking once.
+        set_ids &= 0 if status.mode & stat.S_IXGRP else stat.S_ISGID
+    if xattrs is not None:
+        xattrs = {name: value for name, value in xattrs.items() if name != CAPABILITY}
+    return Remembered(device=device, rdev=rdev, set_ids=set_ids, xattrs=xattrs)

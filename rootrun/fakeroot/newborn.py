@@ -81,7 +81,7 @@ class Newborn:
         if not self._files.tree.has(status):
             return None
         creator = self._creator_of(caller)
-        known = self._files.known(parent, status)
+        known = self._files.permissions(parent, status)
         gid = known.gid if known.mode & stat.S_ISGID else creator.gids.file_system
         has_one_id = self._files.stand_ins is None  # else the disk holds the owner
         owner = Remembered(creator.uids.file_system, gid) if has_one_id else Remembered()

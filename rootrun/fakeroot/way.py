@@ -58,7 +58,7 @@ class Ways:
         try:
             status = status_of(fd)
             ours = self._files.tree.has(status)
-            yield Reached(None, self._files.known(fd, status), fd) if ours else None
+            yield Reached(None, self._files.permissions(fd, status), fd) if ours else None
         finally:
             os.close(fd)
 
@@ -114,14 +114,18 @@ class _Way:
                 self._move(fd)
         status = status_of(self._here)
         ours = self._files.tree.has(status)
-        return Reached(parent, self._files.known(self._here, status), self._here) if ours else None
+        return (
+            Reached(parent, self._files.permissions(self._here, status), self._here)
+            if ours
+            else None
+        )
 
     def _searched(self) -> Known | None:
         """Return the directory that the way is in, None if it is none of ours."""
         status = status_of(self._here)
         if not self._files.tree.has(status) or not stat.S_ISDIR(status.mode):
             return None
-        known = self._files.known(self._here, status)
+        known = self._files.permissions(self._here, status)
         check_access(self._credentials, known, SEARCH)
         return known
 

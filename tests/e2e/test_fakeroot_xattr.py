@@ -57,6 +57,11 @@ SET_IDS = {
     "the base's directory": "mkdir /srv/d; touch /srv/f; chmod g-s /srv; mkdir /srv/e",
     "through links": "touch /n; ln -s n /l; chmod 4755 /l; cd /srv; chmod 2755 ../srv/./plain",
     "a fifo": "mkfifo /p; chmod 6644 /p",
+    "written to": "touch /n /m; chmod 6755 /n; chmod 2744 /m; echo x >> /n; echo x > /m\n"
+    "stat -c %a /n /m > /said",
+    "written to and renamed": "touch /n; chmod 4755 /n; echo > /n; mv /n /m; chmod g+s /m",
+    "the base's written to": "echo x >> /srv/suid; echo > /srv/sgid; chmod u+s /srv/sgid",
+    "truncated": "/usr/bin/dash -c 'echo x > /n; chmod 4755 /n; : > /n'; truncate -s 3 /srv/suid",
     "deleted": "touch /n; chmod 4755 /n; rm /n; touch /n",
     "by another user": "mkdir /d; chown 1000:1000 /d; su app -c 'touch /d/n; chmod 6755 /d/n'\n"
     "su app -c 'chmod 4755 /srv/plain' || echo $? > /said",
@@ -76,6 +81,7 @@ XATTRS = {
     "an empty value": "touch /n; setfattr -n user.x /n; getfattr -d /n > /said",
     "cp -a": "cp -a /srv /copy; cp /srv/plain /n; setcap cap_kill=p /n; cp -a /n /m; cp /n /o",
     "mv and ln": "mv /srv/cap /cap; ln /srv/user /user; mv /srv/user /srv/moved; rm /srv/plain",
+    "writing": "cp /srv/plain /n; setcap cap_kill=p /n; echo >> /n; getcap /n > /said",
     "chown": "cp /srv/plain /n; setcap cap_kill=p /n; setfattr -n user.x -v 1 /n; chown 3:4 /n\n"
     "chown 9 /srv/cap /srv/user; getfattr -d -m - /n /srv/cap /srv/user > /said",
     "chmod and touch": "touch /n; setcap cap_kill=p /n; chmod 600 /n; touch /n; chmod 711 /srv/cap",

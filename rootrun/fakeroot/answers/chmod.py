@@ -1,12 +1,12 @@
 """chmod where a filter above forbids set-id modes: made without the bits, which are remembered.
 
 Modes with such bits are trapped: nothing but this can make them. The others are asked about, for
-they take away what is remembered. That a write(2) of any root but the host's takes it away as well
-is not seen here.
+they take away what is remembered.
 """
 
 import errno
 import os
+import stat
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -48,7 +48,8 @@ def _answer(
             return None
         known, recalled = files.known(fd, status), files.recall(fd, status)
         credentials = credentials_of(caller)
-        check_owner(credentials, known)
+        if not stat.S_ISSOCK(known.mode):  # bind(2) made it, and nobody was asked
+            check_owner(credentials, known)
         set_ids = mode_given(credentials, known, set_ids)
         if not mode & SET_ID_BITS and (recalled is None or not recalled.set_ids):
             return None

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import stat
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
@@ -16,12 +15,10 @@ from rootrun.fakeroot.caller import (
     no_such,
     signed,
 )
-from rootrun.fakeroot.files import Files
+from rootrun.fakeroot.files import Files, without_privileges
 from rootrun.fakeroot.handler import Handler
 from rootrun.fakeroot.ownership import StandIns
-from rootrun.fakeroot.upper import Status, status_of
-from rootrun.layer.compare import Remembered
-from rootrun.layer.metadata import CAPABILITY
+from rootrun.fakeroot.upper import status_of
 
 _KEEP = 0xFFFFFFFF
 _KEEP_SHORT = 0xFFFF
@@ -53,26 +50,11 @@ def _answer(files: Files, may_chown: MayChown, caller: Caller, name: str) -> int
             raise no_such(errno.EPERM)
         _change(fd, owner, files.stand_ins)
         status = status_of(fd)
-        left = _left(files.recall(fd, status), status)
+        left = without_privileges(files.recall(fd, status), status)
         files.note(fd, left._replace(uid=owner.uid, gid=owner.gid), status)
     finally:
         os.close(fd)
     return 0
-
-
-def _left(recalled: Remembered | None, status: Status) -> Remembered:
-    """Return what is known of a file but its owner, and not taken away by the call."""
-    if recalled is None or stat.S_ISDIR(status.mode):
-        return Remembered()
-    # A device of the base is one of the run from here on: its record goes by the path.
-    device, rdev = recalled.device, recalled.rdev
-    set_ids, xattrs = recalled.set_ids, recalled.xattrs
-    if set_ids is not None:
-        # setattr_should_drop_sgid: without execution by the group it was mandatory locking once.
-        set_ids &= 0 if status.mode & stat.S_IXGRP else stat.S_ISGID
-    if xattrs is not None:
-        xattrs = {name: value for name, value in xattrs.items() if name != CAPABILITY}
-    return Remembered(device=device, rdev=rdev, set_ids=set_ids, xattrs=xattrs)
 
 
 def _change(fd: int, owner: Owner, stand_ins: StandIns | None) -> None:

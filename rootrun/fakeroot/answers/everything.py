@@ -18,6 +18,7 @@ from rootrun.fakeroot.answers.privileges import privilege_guards
 from rootrun.fakeroot.answers.rename import rename_answers
 from rootrun.fakeroot.answers.signals import signal_guards
 from rootrun.fakeroot.answers.stat import stat_answers
+from rootrun.fakeroot.answers.writing import writing_answers
 from rootrun.fakeroot.answers.xattr import xattr_answers
 from rootrun.fakeroot.caller import Caller
 from rootrun.fakeroot.files import Files
@@ -42,6 +43,9 @@ def answers_of(files: Files, plan: FilterPlan) -> Mapping[str, Handler]:
         **(chmod_answers(files, rights.credentials) if plan.is_restricted else {}),
         **attribute_answers(files, rights.credentials),
     }
+    if plan.is_restricted:
+        attended = writing_answers(files)
+        answers |= {name: _guarded(attended[name], answers.get(name)) for name in attended}
     if identities is None:
         return answers
     answers |= _identity_answers(files, identities)
