@@ -75,7 +75,7 @@ class Files:
         )
 
     def permissions(self, fd: int, status: Status) -> Known:
-        """Return the truth about a file for ``check_access``: with an ACL, its mode forbids nothing.
+        """Return the truth about a file for ``check_access``: an ACL has its mode forbid nothing.
 
         Of an ACL the disk has not the ids, and the mode alone would refuse whom it lets in.
         """

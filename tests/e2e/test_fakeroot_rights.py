@@ -10,6 +10,7 @@ from rootrun.fakeroot import calls
 from rootrun.fakeroot.calls import AUDIT_ARCH_AARCH64, AUDIT_ARCH_I386, AUDIT_ARCH_X86_64
 from tests.e2e.test_fakeroot_ids import assert_said_alike
 from tests.support.require import require, require_program
+from tests.support.restricted import restricted_build
 from tests.support.tarball import directory, file, tarball
 from tests.support.workplace import Workplace, busybox_layer, content_of
 
@@ -65,9 +66,9 @@ echo 1 > /sticky/mine; chown 1000 /sticky/mine; mkdir -m 711 /passage; mkdir -m 
 """
 FILES = {
     "chmod": "chmod 666 /file; chmod 700 /open; touch /home/app/a; chmod 4711 /home/app/a; "
-    "ls -ln /home/app",
+    "stat -c %n:%a:%u /home/app/*",
     "chmod of a group": "touch /shared/a; chmod 2755 /shared/a; touch /home/app/a; "
-    "chmod 2755 /home/app/a; ls -ln /shared /home/app",
+    "chmod 2755 /home/app/a; stat -c %n:%a:%u:%g /shared/a /home/app/a",
     "times": "touch /file; touch -d @5 /free/writable; touch /free/writable; "
     "touch -d @5 /sticky/mine",
     "making": "mkdir /x; mkdir /open; mkdir /open/x; mkdir -p /open/x/y; mkdir /closed/x; "
@@ -81,7 +82,8 @@ FILES = {
     "rmdir /open; rmdir /free/sub; rm -rf /home/app/roots; rm -f /free/nothing",
     "renaming": "mv /file /sticky/g; mv /sticky/file /free/h; mv -f /free/file /sticky/file; "
     "mv /free/sub /home/app/; mv /sticky/mine /home/app/m; mv /free/way /home/app/way",
-    "truncating": "busybox truncate -s 0 /file; busybox truncate -s 0 /free/writable; ls -l /free",
+    "truncating": "busybox truncate -s 0 /file; busybox truncate -s 0 /free/writable; "
+    "wc -c /free/writable",
     "asking": "test -w /file; test -r /file; test -w /etc/passwd; test -r /etc/passwd; "
     "test -x /free/rights; test -x /bin/rights; test -w /free/writable; test -w /free; test -w /",
     "entering": "cd /closed; cd /closed/..; cd /passage && ls in; cd /free/way; cd /sticky && pwd",
@@ -97,7 +99,7 @@ PRIVILEGES = {
     "reboot": "busybox reboot -f; busybox swapoff /file; busybox swapon /file",
 }
 _HERE = -100  # AT_FDCWD
-_RAW = {
+RAW = {
     "opening for writing": f"{_c('openat', _HERE, 's:/file', 1)} "
     f"{_c('openat', _HERE, 's:/free/writable', 2)} {_c('openat', _HERE, 's:/free/file', 0o1000)} "
     f"{_c('openat', _HERE, 's:/open', 1)} {_c('openat', _HERE, 's:/nothing', 1)}",
@@ -198,7 +200,7 @@ def test_a_lower_limit_is_not_seen(lone_workplace: Workplace, layers: list[bytes
 
 def _as_app(commands: str) -> str:
     """Return what has the user app make one after the other, and say what came of each."""
-    each = "".join(f"{{ {one.strip()}; }} 2>&1; echo $?\n" for one in commands.split(";\n"))
+    each = "".join(f"{{ {one.strip()}; }} 2>&1; echo $?\n" for one in commands.split("; "))
     return f"cat > /tmp/s << 'END'\n{each}END\nchmod 755 /tmp/s; su app -c '. /tmp/s'\n"
 
 
@@ -206,23 +208,46 @@ def _as_app(commands: str) -> str:
 def test_files_are_for_whom_their_modes_let(
     case: str, workplace: Workplace, lone_workplace: Workplace, layers: list[bytes]
 ) -> None:
-    script = _SETUP + _as_app(FILES[case].replace("; ", ";\n"))
+    script = _SETUP + _as_app(FILES[case])
     assert_said_alike(script, places=(workplace, lone_workplace), layers=layers)
 
 
-@pytest.mark.parametrize("case", _RAW)
+@pytest.mark.parametrize("case", RAW)
 def test_calls_end_as_with_real_ids(
     case: str, workplace: Workplace, lone_workplace: Workplace, layers: list[bytes]
 ) -> None:
-    script = f"{_SETUP}chmod 755 /bin/rights; rights as 1000 {_RAW[case]}"
+    script = f"{_SETUP}chmod 755 /bin/rights; rights as 1000 {RAW[case]}"
     assert_said_alike(script, places=(workplace, lone_workplace), layers=layers)
+
+
+def test_who_an_acl_lets_in_is_let_in(
+    workplace: Workplace, lone_workplace: Workplace, layers: list[bytes]
+) -> None:
+    entries = "01000700ffffffff 02000700e8030000 04000000ffffffff 10000700ffffffff 20000000ffffffff"
+    value = f"02000000{entries.replace(' ', '')}"
+    attribute = _c("setxattr", "s:/closed", "s:system.posix_acl_access", f"h:{value}", 44, 0)
+    script = f"{_SETUP}rights {attribute}\n{_as_app('mkdir /closed/a; stat -c %n:%u /closed/a')}"
+    said = assert_said_alike(script, places=(workplace, lone_workplace), layers=layers)
+    assert "/closed/a:1000" in said
+
+
+@pytest.mark.parametrize("case", [*FILES, *RAW])
+def test_in_a_nix_build_rights_are_the_same(
+    case: str, workplace: Workplace, lone_workplace: Workplace, layers: list[bytes]
+) -> None:
+    commands = _as_app(FILES[case]) if case in FILES else f"rights as 1000 {RAW[case]}\n"
+    script = f"exec > /said 2>&1; set +e; cd /\n{_SETUP}{commands}:\n"
+    many = workplace.build(script, "--owner", "keep", base=workplace.base("base.tar", *layers))
+    base = lone_workplace.base("base.tar", *layers)
+    one, _ = restricted_build(lone_workplace, script, "--owner", "keep", base=base)
+    assert content_of(one, "said") == content_of(many, "said")
 
 
 @pytest.mark.parametrize("case", PRIVILEGES)
 def test_privileges_are_roots(
     case: str, workplace: Workplace, lone_workplace: Workplace, layers: list[bytes]
 ) -> None:
-    script = _SETUP + _as_app(PRIVILEGES[case].replace("; ", ";\n"))
+    script = _SETUP + _as_app(PRIVILEGES[case])
     assert_said_alike(script, places=(workplace, lone_workplace), layers=layers)
 
 
