@@ -56,6 +56,7 @@ def attempt(job: Job, *, scratch: Path, conditions: Conditions | None = None) ->
                 memory=base.probe_memory,
                 mount_points=mount_points(request, base.stack),
                 stand_ins=planned.stand_ins,
+                wanted=request.sandbox.rootfs,
             )
         )
         copy_in(request.copies, root=rootfs.root, mtime_s=request.policy.mtime_s)

@@ -51,7 +51,7 @@ class Sandbox:
     """How the script runs."""
 
     id_map: str = "auto"  # auto, root, subids, single
-    rootfs: str = "auto"  # auto, overlay
+    rootfs: str = "auto"  # auto, overlay, copy
     emulate: str = "auto"  # auto, or a fakeroot.level.Level
     network: NetworkMode = NetworkMode.NONE
     binds: tuple[Bind, ...] = ()

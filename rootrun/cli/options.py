@@ -15,7 +15,7 @@ ARCHITECTURE = Option(
 ID_MAP = choice(
     "--idmap", "MAP", text="ids of the container", choices=("auto", "root", "subids", "single")
 )
-ROOTFS = choice("--rootfs", "HOW", text="how the root is made", choices=("auto", "overlay"))
+ROOTFS = choice("--rootfs", "HOW", text="how the root is made", choices=("auto", "overlay", "copy"))
 TIMESTAMP = Option(
     ("--timestamp",),
     "mtime of what is written [SOURCE_DATE_EPOCH or 1]",

@@ -3,11 +3,12 @@
 import json
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
+from rootrun.errors import SandboxError
 from rootrun.layer.compare import DiffNotes, Ownership
 from rootrun.layer.diff import Change
 from rootrun.layer.entry import EntryPath
@@ -15,10 +16,13 @@ from rootrun.layer.policy import LayerPolicy
 from rootrun.layer.stack import LayerStack
 from rootrun.rootfs.mount_points import MountPoint
 from rootrun.rootfs.overlay import UpperPlace, overlay_rootfs
-from rootrun.sandbox.overlay import probe_overlay
+from rootrun.sandbox.overlay import mount_tmpfs, probe_overlay, unmount
 from rootrun.store.trust import boot_id
 
 log = logging.getLogger(__name__)
+
+AUTO, OVERLAY, COPY = "auto", "overlay", "copy"
+_TMPFS = "tmpfs"  # among the devices of the probe's memory
 
 
 class Rootfs(Protocol):
@@ -26,7 +30,7 @@ class Rootfs(Protocol):
 
     backend: str
     root: Path  # where it is mounted
-    upper: Path  # where what is changed stands on the disk
+    upper: Path  # where what is changed stands on the disk; of a copy, all
 
     def changes(
         self, policy: LayerPolicy, notes: DiffNotes, ownership: Ownership | None = None
@@ -44,33 +48,73 @@ def open_rootfs(
     memory: Path,
     mount_points: Iterable[MountPoint],
     stand_ins: Iterable[EntryPath] = (),
+    wanted: str = AUTO,
 ) -> AbstractContextManager[Rootfs]:
-    """Make the root of ``stack`` below ``scratch`` by the best backend.
+    """Make the root of ``stack`` below ``scratch`` by the ``wanted`` backend, or the best.
 
     The script sees an empty file for each device of the image that is at one of ``stand_ins``.
 
     The choice is logged with its reason. ``memory`` is a file that keeps what
-    was probed, for this boot. Raises SandboxError if no backend works here.
+    was probed, for this boot. Raises SandboxError if the backend does not work here.
     """
-    reason = _probed(scratch, memory)
-    if reason is None:
-        log.info("rootfs: overlay, upper on the disk of %s", scratch.parent)
-        place = UpperPlace.SCRATCH
-    else:
-        log.info("rootfs: overlay, upper on a tmpfs, since on %s: %s", scratch.parent, reason)
-        place = UpperPlace.TMPFS
-    return overlay_rootfs(
-        stack, scratch=scratch, place=place, mount_points=mount_points, stand_ins=stand_ins
-    )
+    place = None if wanted == COPY else _upper_place(scratch, memory, must_serve=wanted == OVERLAY)
+    if place is not None:
+        return overlay_rootfs(
+            stack, scratch=scratch, place=place, mount_points=mount_points, stand_ins=stand_ins
+        )
+    from rootrun.rootfs.copy import copy_rootfs  # few need it, and a warm run is short
+
+    if wanted == COPY:
+        log.info("rootfs: copy, on the disk of %s, as asked for", scratch.parent)
+    return copy_rootfs(stack, scratch=scratch, mount_points=mount_points, stand_ins=stand_ins)
 
 
-def _probed(scratch: Path, memory: Path) -> str | None:
-    """Return why an upper on the file system of ``scratch`` would not do, None if it does."""
+def _upper_place(scratch: Path, memory: Path, *, must_serve: bool) -> UpperPlace | None:
+    """Return where an overlay can have its upper, None for nowhere; SandboxError if it must."""
     device = str(os.stat(scratch).st_dev)
+    on_disk = _probed(device, memory, lambda: probe_overlay(scratch))
+    if on_disk is None:
+        log.info("rootfs: overlay, upper on the disk of %s", scratch.parent)
+        return UpperPlace.SCRATCH
+    # The lowers of the probe are on the tmpfs too: what a tmpfs can do is the same everywhere.
+    on_tmpfs = _probed(_TMPFS, memory, lambda: _probe_tmpfs(scratch))
+    if on_tmpfs is None:
+        log.info("rootfs: overlay, upper on a tmpfs, since on %s: %s", scratch.parent, on_disk)
+        return UpperPlace.TMPFS
+    if must_serve:
+        raise SandboxError(
+            f"--rootfs overlay: {on_disk}; with a tmpfs: {on_tmpfs}",
+            hint="--rootfs copy does without overlayfs; rootrun doctor shows what works",
+        )
+    log.info(
+        "rootfs: copy, on the disk of %s, since overlay: %s; with a tmpfs: %s",
+        *(scratch.parent, on_disk, on_tmpfs),
+    )
+    return None
+
+
+def _probe_tmpfs(scratch: Path) -> str | None:
+    """Return why an upper on a tmpfs would not do, None if it does."""
+    place = scratch / "tmpfs-probe"
+    place.mkdir()
+    try:
+        mount_tmpfs(place)
+        try:
+            return probe_overlay(place)
+        finally:
+            unmount(place)
+    except OSError as error:
+        return f"mount tmpfs: {error.strerror}"
+    finally:
+        place.rmdir()
+
+
+def _probed(device: str, memory: Path, probe: Callable[[], str | None]) -> str | None:
+    """Return what ``probe`` says of a device, or has said in this boot."""
     known = _recall(memory)
     if device in known:
         return known[device]
-    reason = probe_overlay(scratch)
+    reason = probe()
     try:
         temporary = memory.with_name(f".{memory.name}.{os.getpid()}")
         known[device] = reason

@@ -18,7 +18,7 @@ class BaseView:
     def __init__(self, stack: LayerStack, *, root_status: os.stat_result) -> None:
         self._stack = stack
         self._root_status = root_status
-        self._devices: dict[EntryPath, list[str]] | None = None
+        self._device_names = DeviceNames(stack)
 
     def root(self) -> BaseEntry:
         """Return the root directory of the image."""
@@ -41,13 +41,22 @@ class BaseView:
 
     def names(self, path: EntryPath, *, directory_fd: int) -> list[str]:
         """Return the names in ``path``, the devices that the disk does not hold among them."""
-        return sorted({*os.listdir(directory_fd), *self._device_names().get(path, [])})
+        return sorted({*os.listdir(directory_fd), *self._device_names.of(path)})
 
-    def _device_names(self) -> dict[EntryPath, list[str]]:
-        if self._devices is None:
-            self._devices = {}
+
+class DeviceNames:
+    """The devices of an image by directory; found out when first asked for."""
+
+    def __init__(self, stack: LayerStack) -> None:
+        self._stack = stack
+        self._names: dict[EntryPath, list[str]] | None = None
+
+    def of(self, directory: EntryPath) -> list[str]:
+        """Return the names of the devices in ``directory``."""
+        if self._names is None:
+            self._names = {}
             for path in self._stack.devices:
                 found = self._stack.find(path)
                 if found is not None and found.entry.type in DEVICE_TYPES:
-                    self._devices.setdefault(parent(path), []).append(path.rpartition("/")[2])
-        return self._devices
+                    self._names.setdefault(parent(path), []).append(path.rpartition("/")[2])
+        return self._names.get(directory, [])
