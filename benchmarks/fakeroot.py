@@ -61,7 +61,7 @@ def _report(place: Place, size: Size, *, parts: Sequence[str]) -> bool:
     """Print the measures of ``parts``; say whether one missed its target."""
     _fill_cache(place)
     missed = False
-    print(HEADER)
+    print(HEADER, flush=True)
     for name, measure in MEASURES.items():
         if name in parts:
             for row in measure(place, size):
@@ -75,7 +75,7 @@ def _jobs(size: Size, *, quick: bool) -> list[Job]:
         title="chown, mknod, install, su, tar",
         script="small.sh",
         makes_devices=True,
-        repeat=size.repeat,
+        repeat=1 if quick else size.repeat,  # a rootfs is unpacked for each run of a peer
     )
     if quick:
         return [small]

@@ -14,5 +14,3 @@ perl -e 'open $f, ">", "d" . ($_ % 100 + 1) . "/$_" or die for 1 .. $ENV{FILES}'
 took new chown -R 1:1 /new
 find /tree/many > /dev/null
 took base chown -R 1:1 /tree/many
-cd /
-rm -rf /new /tree
