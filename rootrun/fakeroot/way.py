@@ -84,11 +84,18 @@ class _Way:
             is_absolute = path.startswith(b"/")
             self._here = os.dup(self._root) if is_absolute else self._caller.directory(directory)
             self._caller.check_alive()
-            return self._walk(path, follow=follow or path.endswith(b"/"))
+            follows = follow or path.endswith(b"/")
+            reached = self._walk(path, follow=follows)
+            return reached or self._jump(directory, path, follow=follows)
         except PermissionError:
             raise
         except OSError:  # the kernel finds the same
             return None
+
+    def _jump(self, directory: int, path: bytes, *, follow: bool) -> Reached | None:
+        """Return what of our root a way by another file system leads to, as links in /proc do."""
+        self._move(self._caller.named(directory, path, follow=follow, may_be_empty=False))
+        return self._arrived(None)
 
     def _walk(self, path: bytes, *, follow: bool) -> Reached | None:
         waiting, links = _names(path), 0
@@ -112,13 +119,15 @@ class _Way:
                     self._move(os.dup(self._root))
             else:
                 self._move(fd)
+        if path.endswith((b"/", b"/.")) and not stat.S_ISDIR(status_of(self._here).mode):
+            return None
+        return self._arrived(parent)
+
+    def _arrived(self, parent: Known | None) -> Reached | None:
         status = status_of(self._here)
-        ours = self._files.tree.has(status)
-        return (
-            Reached(parent, self._files.permissions(self._here, status), self._here)
-            if ours
-            else None
-        )
+        if not self._files.tree.has(status):
+            return None
+        return Reached(parent, self._files.permissions(self._here, status), self._here)
 
     def _searched(self) -> Known | None:
         """Return the directory that the way is in, None if it is none of ours."""

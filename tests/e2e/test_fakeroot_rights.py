@@ -46,7 +46,7 @@ LIMITS = {
     "by a shell": "su app -c 'ulimit -x; ulimit -x unlimited; id; touch /tmp/x; ulimit -x'",
     "nothing": "su app -c 'ulimit -n 100; ulimit -n; ulimit -c 0; ulimit -c; id'",
 }
-LIMITS_OF_I386 = {
+LIMITS_NUMBERS_OF_I386 = {
     "raised": f"{_i('setrlimit', _LOCKS, 'h:' + 16 * 'f')} {_i('ugetrlimit', _LOCKS, 'o:8')}",
     "old": f"{_i('getrlimit', _LOCKS, 'o:8')} {_i('getrlimit', _LOCKS, 8)}",
     "soft above hard": _i("setrlimit", _LOCKS, "h:0900000008000000"),
@@ -183,12 +183,12 @@ def test_a_limit_that_is_set_makes_nobody_root(
     assert_said_alike(LIMITS[case], places=(workplace, lone_workplace), layers=layers)
 
 
-@pytest.mark.parametrize("case", LIMITS_OF_I386)
+@pytest.mark.parametrize("case", LIMITS_NUMBERS_OF_I386)
 def test_limits_of_i386_are_the_same(
     case: str, root_workplace: Workplace, lone_workplace: Workplace, layers: list[bytes]
 ) -> None:
     require(_IS_X86, "i386 needs x86-64")
-    script = f"rights as 5 {LIMITS_OF_I386[case]} {_i('getuid')}"
+    script = f"rights as 5 {LIMITS_NUMBERS_OF_I386[case]} {_i('getuid')}"
     assert_said_alike(script, places=(root_workplace, lone_workplace), layers=layers)
 
 

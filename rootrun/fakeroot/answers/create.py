@@ -68,7 +68,7 @@ def _answer_open(newborn: Newborn, caller: Caller, name: str) -> int | None:
     is_new = opening.flags & (os.O_EXCL | os.O_NOFOLLOW)
     path = opening.path
     for _ in range(_LONGEST_CHAIN):
-        if path.endswith(b"/"):
+        if path.rpartition(b"/")[2] in (b"", b".", b".."):
             return None  # EISDIR
         with newborn.place(caller, opening.directory, path) as origin:
             if origin is None:

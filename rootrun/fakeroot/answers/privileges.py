@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import struct
 from collections.abc import Mapping
 from functools import partial
@@ -47,7 +48,11 @@ def _refuse(_: Caller, present: Credentials, name: str) -> None:
 def _chroot(caller: Caller, present: Credentials, name: str) -> None:
     """What is not there comes before what may not be done."""
     path = caller.path_at(caller.arguments[0])
-    os.close(caller.named(AT_FDCWD, path, follow=True, may_be_empty=False))
+    fd = caller.named(AT_FDCWD, path, follow=True, may_be_empty=False)
+    is_directory = stat.S_ISDIR(os.fstat(fd).st_mode)
+    os.close(fd)
+    if not is_directory:
+        raise no_such(errno.ENOTDIR)
     _refuse(caller, present, name)
 
 

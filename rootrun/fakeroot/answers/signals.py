@@ -24,6 +24,7 @@ from rootrun.fakeroot.process_status import ProcessStatus, read_process_status
 
 _ALL = -1
 _INIT = 1
+_LAST_SIGNAL = 64  # SIGRTMAX
 
 
 class _Process(NamedTuple):
@@ -52,7 +53,7 @@ class _Rules:
             self._check(present, sender, target, signed(second))
             return None
         wanted, number = signed(first), signed(third if name == "tgkill" else second)
-        if wanted == sender.status.own_pid:
+        if wanted == sender.status.own_pid or not 0 <= number <= _LAST_SIGNAL:
             return None
         if wanted > 0 or name != "kill":
             found = (process for process in _others(sender) if process.status.own_pid == wanted)
