@@ -6,9 +6,9 @@ from functools import partial
 
 from rootrun.fakeroot.answers import answers_of
 from rootrun.fakeroot.dispatch import Dispatch
-from rootrun.fakeroot.files import Files
+from rootrun.fakeroot.files import BaseRecord, Files
 from rootrun.fakeroot.filters import FilterPlan
-from rootrun.fakeroot.ownership import OwnershipMemory
+from rootrun.fakeroot.ownership import FileKey, OwnershipMemory
 from rootrun.fakeroot.supervisor import Answer
 from rootrun.fakeroot.upper import UpperTree
 from rootrun.layer.compare import Remembered
@@ -29,10 +29,30 @@ def answering(
     try:
         memory = OwnershipMemory(tree.living, plan.stand_ins)
         base = partial(_base_record, stack, is_restricted=plan.is_restricted)
+        if plan.is_lone and _remember_base(memory, rootfs, base, recorded):
+            recorded = ()
         files = Files(tree, memory, base=base, recorded=recorded, stand_ins=plan.stand_ins)
         yield Dispatch(answers_of(files, plan)).answer, memory
     finally:
         tree.close()
+
+
+def _remember_base(
+    memory: OwnershipMemory, rootfs: Rootfs, base: BaseRecord, recorded: Iterable[EntryPath]
+) -> bool:
+    """Remember what the base has at ``recorded``, if ``rootfs`` holds its files; say whether.
+
+    There a directory can be renamed, and what is in it goes by another name then.
+    """
+    files = rootfs.base_files(recorded)
+    if files is None:
+        return False
+    for path, inode, birth_ns in files:
+        remembered = base(path)
+        if remembered is not None:
+            key = FileKey(inode, birth_ns)
+            memory.remember(key, remembered, seen_as=key)
+    return True
 
 
 def _base_record(stack: LayerStack, path: EntryPath, *, is_restricted: bool) -> Remembered | None:

@@ -29,7 +29,7 @@ class Rootfs(Protocol):
     """The merged root of a run, writable, whose changes can be told."""
 
     backend: str
-    root: Path  # where it is mounted
+    root: Path  # where it is
     upper: Path  # where what is changed stands on the disk; of a copy, all
 
     def changes(
@@ -38,6 +38,13 @@ class Rootfs(Protocol):
         """Yield what was changed since it was made, in the order of a layer.
 
         Nothing of the run may be alive any more. ``ownership`` knows what the disk does not hold.
+        """
+
+    def base_files(self, paths: Iterable[EntryPath]) -> Iterable[tuple[EntryPath, int, int]] | None:
+        """Return path, inode number and birth time of the base's own files at ``paths``.
+
+        What is not there any more, or is another file by now, is left out; the run may be on. None
+        where ``upper`` holds no file of the base until it is changed.
         """
 
 

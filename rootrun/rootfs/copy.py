@@ -15,13 +15,13 @@ from pathlib import Path
 from rootrun.errors import SandboxError
 from rootrun.layer.compare import DiffNotes, Ownership
 from rootrun.layer.diff import Change, Rules, diff_tree
-from rootrun.layer.entry import EntryPath
+from rootrun.layer.entry import ROOT, EntryPath
 from rootrun.layer.policy import LayerPolicy
 from rootrun.layer.stack import LayerStack
 from rootrun.rootfs.copy_base import CopyBase, NoPlace, is_written
 from rootrun.rootfs.copy_file import ContentCopier
 from rootrun.rootfs.copy_scan import scan
-from rootrun.rootfs.copy_table import CopyTable, ctime_tells, wait_for_tick
+from rootrun.rootfs.copy_table import CopyTable, birth_ns, ctime_tells, wait_for_tick
 from rootrun.rootfs.copy_tree import Lower, copy_merged
 from rootrun.rootfs.extra_layer import ExtraLayer, give_root_metadata, put_right
 from rootrun.rootfs.mount_points import MountPoint, lay_mount_points
@@ -63,6 +63,24 @@ class CopyRootfs:
             )
             rules = Rules(policy, notes, ownership)
             yield from diff_tree(root_fd, touched, base=base, below=NoPlace(), rules=rules)
+        finally:
+            os.close(root_fd)
+
+    def base_files(self, paths: Iterable[EntryPath]) -> Iterator[tuple[EntryPath, int, int]]:
+        """Yield what the copy still has at ``paths``, with inode number and birth time."""
+        root_fd = os.open(self.root, _OPEN_DIRECTORY)
+        try:
+            for path in paths:
+                name = path or "."
+                try:
+                    # A symlink that the script has put in the way leads to no file of the table.
+                    status = os.lstat(name, dir_fd=root_fd)
+                    born_ns = birth_ns(root_fd, name)
+                except OSError:
+                    continue  # it is gone, or what is above it
+                stamp = self._table.find(path)
+                if path == ROOT or (stamp and self._table.is_own(stamp, status, born_ns)):
+                    yield path, status.st_ino, born_ns
         finally:
             os.close(root_fd)
 

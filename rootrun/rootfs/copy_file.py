@@ -48,9 +48,11 @@ class ContentCopier:
                 self.reflinks += 1
                 return
         self.copies += 1
+        end = 0
         for start, end in _data_of(source_fd, status):
             self._copy_range(source_fd, target_fd, start, end, device=device)
-        os.ftruncate(target_fd, status.st_size)
+        if end < status.st_size:
+            os.ftruncate(target_fd, status.st_size)
 
     def _copy_range(
         self, source_fd: int, target_fd: int, start: int, end: int, *, device: int

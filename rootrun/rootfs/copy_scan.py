@@ -1,6 +1,5 @@
 """What a run may have changed in a copy of its base: one look at each path."""
 
-import errno
 import os
 import stat
 from collections.abc import Callable
@@ -8,8 +7,7 @@ from dataclasses import dataclass, field
 
 from rootrun.layer.cursor import Cursor
 from rootrun.layer.entry import ROOT, EntryPath, join
-from rootrun.rootfs.copy_table import CopyTable, Stamp
-from rootrun.sandbox.beneath import birth_time_ns
+from rootrun.rootfs.copy_table import CopyTable, Stamp, birth_ns
 
 IsWritten = Callable[[EntryPath, int, str], bool]
 """Says whether a regular file, a name in a directory, has another content than the base's."""
@@ -123,20 +121,8 @@ class _Scan:
 
     def _touch(self, here: _Level, name: str, stamp: Stamp, status: os.stat_result) -> None:
         here.touched.append(name)
-        if self._is_own(name, stamp, status):
+        born_ns = birth_ns(self._here.fd, name)
+        if self._table.is_own(stamp, status, born_ns):
             self._result.own.add(join(here.path, name))
             if stat.S_ISDIR(status.st_mode):
                 here.left.append(name)
-
-    def _is_own(self, name: str, stamp: Stamp, status: os.stat_result) -> bool:
-        """Say whether a path has the inode of its copy, and not one of the same number."""
-        if status.st_ino != stamp.inode:
-            return False
-        if stat.S_IFMT(status.st_mode) != stat.S_IFMT(stamp.held.mode):
-            return False
-        try:
-            return birth_time_ns(self._here.fd, os.fsencode(name)) <= self._table.made_ns
-        except OSError as error:
-            if error.errno != errno.ENOTSUP:
-                raise
-            return True  # the disk records no births

@@ -1,11 +1,14 @@
 """What a copy of a base was when it was made, by which is found what a run has touched."""
 
+import errno
 import os
+import stat
 import time
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from rootrun.layer.entry import ROOT, EntryPath, parent
+from rootrun.sandbox.beneath import birth_time_ns
 
 _POLL_S = 0.001
 # Here ctime changes with every change of a file, by mmap(2) too. On tmpfs it does not: a page that
@@ -57,6 +60,24 @@ class CopyTable:
         if path == ROOT:
             return None
         return self.directories.get(parent(path), {}).get(path.rpartition("/")[2])
+
+    def is_own(self, stamp: Stamp, status: os.stat_result, born_ns: int) -> bool:
+        """Say whether ``status`` is of the file that was stamped, not of one of the same number."""
+        return (
+            status.st_ino == stamp.inode
+            and stat.S_IFMT(status.st_mode) == stat.S_IFMT(stamp.held.mode)
+            and born_ns <= self.made_ns
+        )
+
+
+def birth_ns(directory_fd: int, name: str) -> int:
+    """Return when ``name`` was made, 0 where the disk does not record it."""
+    try:
+        return birth_time_ns(directory_fd, os.fsencode(name))
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:
+            raise
+        return 0
 
 
 def wait_for_tick(directory_fd: int, name: str, *, after_ns: int) -> None:

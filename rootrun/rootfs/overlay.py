@@ -66,6 +66,9 @@ class OverlayRootfs:
                 ownership=ownership,
             )
 
+    def base_files(self, _paths: Iterable[EntryPath]) -> None:
+        """Return None: the base is below the upper."""
+
 
 @contextmanager
 def merged_view(base_lowers: Sequence[Path], *, scratch: Path) -> Iterator[Path]:
