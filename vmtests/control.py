@@ -1,12 +1,10 @@
 """The control channel of a guest: one request a line, one answer a line (guest/agent.sh)."""
 
 import base64
-import os
 import select
 import socket
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 _TICK_S = 0.5
@@ -25,11 +23,10 @@ class Answer(NamedTuple):
 class Control:
     """The host's end. ``check`` is called while it waits, and raises if the guest is dead."""
 
-    def __init__(self, path: Path, check: Callable[[], None]) -> None:
+    def __init__(self, connection: socket.socket, check: Callable[[], None]) -> None:
         self._check = check
         self._pending = b""
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.connect(os.fspath(path))
+        self._socket = connection
 
     def wait_until_ready(self, timeout_s: float) -> str:
         """Return the release of the kernel, when the agent says that it is there."""

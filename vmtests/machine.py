@@ -15,7 +15,7 @@ from typing import Self, TypeVar
 
 from vmtests.control import Answer, Control
 from vmtests.images import Kernel, empty_disk
-from vmtests.qemu import Disk, Qemu, command_line, wait_for
+from vmtests.qemu import Disk, Qemu, command_line, connected
 
 _BOOT_S = 180  # 3 s where nothing else runs
 _SHUTDOWN_S = 60
@@ -103,8 +103,11 @@ class Machine:
         for name in ("control", "monitor", "console"):
             (self._directory / name).unlink(missing_ok=True)
         self._qemu = Qemu(argv, directory=self._directory)
-        wait_for(self._directory / "control", self._qemu, _BOOT_S)
-        self._control = Control(self._directory / "control", self._check)
+        try:
+            connection = connected(self._directory / "control", self._qemu, _BOOT_S)
+        except TimeoutError as error:
+            raise self._error(str(error), None) from error
+        self._control = Control(connection, self._check)
         if state is None:
             self.release = self._guarded(lambda control: control.wait_until_ready(_BOOT_S))
             self._devices = self._find_devices()

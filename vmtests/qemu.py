@@ -154,10 +154,16 @@ def _ask(stream: TextIO, command: str, arguments: Mapping[str, str]) -> dict[str
     raise ConnectionError(f"{command}: QEMU ended")
 
 
-def wait_for(path: Path, qemu: Qemu, timeout_s: float) -> None:
-    """Wait until ``path`` is there; QEMU makes its sockets when it starts."""
+def connected(path: Path, qemu: Qemu, timeout_s: float) -> socket.socket:
+    """Return a connection to ``path``, a socket that QEMU makes when it starts."""
     deadline = time.monotonic() + timeout_s
-    while not path.exists():
-        if qemu.has_ended() or time.monotonic() > deadline:
-            raise TimeoutError(f"QEMU did not start: {qemu.said()}")
-        time.sleep(0.01)
+    connection = socket.socket(socket.AF_UNIX)
+    while True:
+        try:
+            connection.connect(os.fspath(path))
+            return connection
+        except (FileNotFoundError, ConnectionRefusedError) as error:  # not bound, not listening
+            if qemu.has_ended() or time.monotonic() > deadline:
+                connection.close()
+                raise TimeoutError(f"QEMU did not start: {qemu.said()}") from error
+            time.sleep(_TICK_S)

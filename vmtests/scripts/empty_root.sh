@@ -1,0 +1,2 @@
+# The root directory itself is changed.
+chmod 711 /

@@ -1,0 +1,2 @@
+# One empty file, and nothing but it.
+touch /example-file
