@@ -29,26 +29,41 @@ def answering(
     try:
         memory = OwnershipMemory(tree.living, plan.stand_ins)
         base = partial(_base_record, stack, is_restricted=plan.is_restricted)
-        if plan.is_lone and _remember_base(memory, rootfs, base, recorded):
-            recorded = ()
-        files = Files(tree, memory, base=base, recorded=recorded, stand_ins=plan.stand_ins)
+        is_by_file = _remember_base(memory, rootfs, base, recorded, is_lone=plan.is_lone)
+        recorded = () if plan.is_lone and is_by_file else recorded
+        files = Files(
+            tree,
+            memory,
+            base=base,
+            recorded=recorded,
+            stand_ins=plan.stand_ins,
+            hides_set_ids=plan.is_restricted,
+        )
         yield Dispatch(answers_of(files, plan)).answer, memory
     finally:
         tree.close()
 
 
 def _remember_base(
-    memory: OwnershipMemory, rootfs: Rootfs, base: BaseRecord, recorded: Iterable[EntryPath]
+    memory: OwnershipMemory,
+    rootfs: Rootfs,
+    base: BaseRecord,
+    recorded: Iterable[EntryPath],
+    *,
+    is_lone: bool,
 ) -> bool:
     """Remember what the base has at ``recorded``, if ``rootfs`` holds its files; say whether.
 
-    There a directory can be renamed, and what is in it goes by another name then.
+    There a directory can be renamed, and what is in it goes by another name then. Unless
+    ``is_lone``, the disk has the owners, and devices are all that it has not.
     """
     files = rootfs.base_files(recorded)
     if files is None:
         return False
     for path, inode, birth_ns in files:
         remembered = base(path)
+        if remembered is not None and not is_lone:
+            remembered = Remembered(device=remembered.device, rdev=remembered.rdev)
         if remembered is not None:
             key = FileKey(inode, birth_ns)
             memory.remember(key, remembered, seen_as=key)

@@ -82,6 +82,13 @@ class Caller:
         """Return an O_PATH descriptor of what the caller has open as ``number``."""
         return self._checked(self._descriptor(number))
 
+    def link(self, number: int) -> bytes:
+        """Return where what the caller has open as ``number`` is, or what it is."""
+        try:
+            return os.readlink(f"/proc/{self.pid}/fd/{number}".encode())
+        except FileNotFoundError as error:
+            raise no_such(errno.EBADF) from error
+
     def writable(self, number: int) -> int:
         """As ``descriptor``, but one that is O_PATH is EBADF, as for fchown(2)."""
         fd = self.descriptor(number)

@@ -4,6 +4,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable
 
+from rootrun.fakeroot.names import Names
 from rootrun.fakeroot.ownership import OwnershipMemory, StandIns
 from rootrun.fakeroot.permission import Known
 from rootrun.fakeroot.upper import Status, UpperTree, status_of
@@ -25,7 +26,8 @@ class Files:
 
     ``recorded`` are the paths of which the disk does not say what the image does, as far as the
     base still has them there: what is new at such a path has to be noted. ``stand_ins`` is None
-    where the disk holds no ids but one.
+    where the disk holds no ids but one; with ``hides_set_ids`` it holds no set-id bits either.
+    ``names`` has the last component of each path of which something is known.
     """
 
     def __init__(
@@ -36,13 +38,16 @@ class Files:
         base: BaseRecord,
         recorded: Iterable[EntryPath],
         stand_ins: StandIns | None,
+        hides_set_ids: bool = False,
     ) -> None:
         self.tree = tree
         self.stand_ins = stand_ins
         self._memory = memory
         self._base = base
         self._recorded = frozenset(recorded)
-        self._names = frozenset(os.fsencode(path.rpartition("/")[2]) for path in self._recorded)
+        self._recorded_names = frozenset(_last(path) for path in self._recorded)
+        self.names = Names(self._recorded_names)
+        self.hides_set_ids = hides_set_ids
 
     @property
     def are_all_on_disk(self) -> bool:
@@ -89,12 +94,14 @@ class Files:
         status = status or status_of(fd)
         if self.tree.has(status):  # nothing else gets into a layer
             key = self._memory.key_of(status.key) or self.tree.key(fd, status)
+            self.names.add(_last(self.tree.path(fd, status)))
             self._memory.remember(key, remembered, seen_as=status.key)
 
     def note_new(self, fd: int, remembered: Remembered) -> None:
         """Remember of a file that was just made, and is in no lower."""
-        key = status_of(fd).key
-        self._memory.remember(key, remembered, seen_as=key)
+        status = status_of(fd)
+        self.names.add(_last(self.tree.path(fd, status)))
+        self._memory.remember(status.key, remembered, seen_as=status.key)
 
     def note_moving(self, fd: int, status: Status) -> None:
         """Remember all of a file that gets another name: the base's record goes by the name."""
@@ -111,7 +118,11 @@ class Files:
 
     def may_be_recorded(self, name: bytes) -> bool:
         """Say whether the base has a record of some path with that last component."""
-        return name in self._names
+        return name in self._recorded_names
+
+
+def _last(path: EntryPath) -> bytes:
+    return os.fsencode(path.rpartition("/")[2])
 
 
 def copy_up(fd: int) -> None:

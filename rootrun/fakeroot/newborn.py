@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from rootrun.fakeroot.caller import Caller
-from rootrun.fakeroot.credentials import CAP_DAC_OVERRIDE, Credentials
+from rootrun.fakeroot.credentials import CAP_DAC_OVERRIDE, ROOT, Credentials
 from rootrun.fakeroot.files import Files
 from rootrun.fakeroot.permission import SEARCH, WRITE, Known, check_access
-from rootrun.fakeroot.upper import status_of
+from rootrun.fakeroot.upper import Status, status_of
 from rootrun.layer.compare import Remembered
 from rootrun.layer.entry import join
 
@@ -45,7 +45,7 @@ class Newborn:
         """
         parent, leaf = caller.place(directory, path)
         try:
-            origin = self._origin(caller, parent, leaf)
+            origin = self._origin(caller, parent, leaf, is_always_ours=is_always_ours)
             is_ours = is_always_ours or (origin is not None and self._differs(origin))
             yield origin if is_ours else None
         finally:
@@ -76,16 +76,25 @@ class Newborn:
             owner = owner._replace(set_ids=stat.S_ISGID)
         self._files.note_new(fd, owner)
 
-    def _origin(self, caller: Caller, parent: int, leaf: bytes) -> Origin | None:
+    def _origin(
+        self, caller: Caller, parent: int, leaf: bytes, *, is_always_ours: bool
+    ) -> Origin | None:
         status = status_of(parent)
         if not self._files.tree.has(status):
             return None
         creator = self._creator_of(caller)
+        if not is_always_ours and self._is_plain(status, creator, leaf):
+            return None
         known = self._files.permissions(parent, status)
         gid = known.gid if known.mode & stat.S_ISGID else creator.gids.file_system
         has_one_id = self._files.stand_ins is None  # else the disk holds the owner
         owner = Remembered(creator.uids.file_system, gid) if has_one_id else Remembered()
         return Origin(parent, leaf, status.mode, known, creator, owner)
+
+    def _is_plain(self, status: Status, creator: Credentials, leaf: bytes) -> bool:
+        """Say at little cost that the kernel makes the file as it has to be, as it mostly does."""
+        may_inherit = status.mode & stat.S_ISGID or self._files.hides_set_ids
+        return creator is ROOT and not may_inherit and not self._files.may_be_recorded(leaf)
 
     def _differs(self, origin: Origin) -> bool:
         """Say whether the kernel would not make the file as it has to be."""

@@ -36,6 +36,10 @@ class Rights:
             and (owner.gid is None or owner.gid in groups)
         )
 
+    def may_let_chown_through(self, caller: Caller) -> bool:
+        """Say whether the kernel has the same word as ``may_chown``."""
+        return self._identities is None or self._identities.of(caller.pid).has(CAP_CHOWN)
+
     def may_make_devices(self, caller: Caller) -> bool | None:
         """Say whether the caller may make a device (mknod(2))."""
         if self._identities is None:

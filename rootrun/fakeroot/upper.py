@@ -54,6 +54,11 @@ def status_of(fd: int, name: bytes = b"") -> Status:
     return Status(os.makedev(major, minor), inode, birth, mode, links, uid, gid, is_device)
 
 
+def path_of(fd: int) -> bytes:
+    """Return where ``fd`` was opened, as this process sees it (proc_pid_fd(5))."""
+    return os.readlink(f"/proc/self/fd/{fd}".encode())
+
+
 class UpperTree:
     """The upper directory of the mounted root at ``root``. It holds a descriptor until ``close``.
 
@@ -75,7 +80,7 @@ class UpperTree:
 
     def path(self, fd: int, status: Status) -> EntryPath:
         """Return where in the root ``fd`` was opened, wherever the process itself has its root."""
-        path = os.readlink(f"/proc/self/fd/{fd}".encode())
+        path = path_of(fd)
         if not status.link_count:
             path = path.removesuffix(_DELETED)
         return EntryPath(os.fsdecode(path.strip(b"/")))
@@ -122,7 +127,7 @@ class UpperTree:
     def _find(self, fd: int, birth: int) -> FileKey | None:
         """Return the key of a file, None if the upper has none at its path."""
         for _ in range(_ATTEMPTS):
-            path = os.readlink(f"/proc/self/fd/{fd}".encode()).strip(b"/") or b"."
+            path = path_of(fd).strip(b"/") or b"."
             try:
                 # Only its number is read: if the script has put a link in the way meanwhile, what
                 # is remembered is of no use to anybody, and forgotten in time.

@@ -35,7 +35,7 @@ def answers_of(files: Files, plan: FilterPlan) -> Mapping[str, Handler]:
     rights = Rights(files, identities)
     attribute_answers = xattr_answers if plan.is_restricted else acl_answers
     answers = {
-        **chown_answers(files, rights.may_chown),
+        **chown_answers(files, rights.may_chown, rights.may_let_chown_through),
         **mknod_answers(files, rights.credentials, rights.may_make_devices),
         **create_answers(files, rights.credentials),
         **rename_answers(files),

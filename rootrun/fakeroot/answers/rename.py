@@ -22,6 +22,12 @@ class _Names(NamedTuple):
     new: tuple[int, bytes]
     flags: int
 
+    @property
+    def is_odd(self) -> bool:
+        """Whether the old path's last component is not the name of the file."""
+        is_link = self.flags & (_AT_SYMLINK_FOLLOW | AT_EMPTY_PATH)
+        return bool(is_link) or _leaf(self.old[1]) in (b"", b".", b"..")
+
 
 def rename_answers(files: Files) -> Mapping[str, Handler]:
     """Return what attends to renames and hard links; the kernel makes all of them."""
@@ -30,7 +36,12 @@ def rename_answers(files: Files) -> Mapping[str, Handler]:
 
 def _attend(files: Files, caller: Caller, name: str) -> int | None:
     names = _names(caller, name)
-    if not any(files.may_be_recorded(_leaf(path)) for _, path in (names.old, names.new)):
+    leaf, new_leaf = _leaf(names.old[1]), _leaf(names.new[1])
+    if leaf not in files.names and new_leaf not in files.names and not names.is_odd:
+        return None
+    for name_of_it in (leaf, new_leaf):  # what is known goes by either from now on
+        files.names.add(name_of_it)
+    if not (names.is_odd or files.may_be_recorded(leaf) or files.may_be_recorded(new_leaf)):
         return None
     try:
         _note(files, caller, names.old, follow=_follows(name, names.flags))

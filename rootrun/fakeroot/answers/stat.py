@@ -9,7 +9,8 @@ from rootrun.fakeroot import calls
 from rootrun.fakeroot.caller import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, Caller, signed
 from rootrun.fakeroot.files import Files, mode_of
 from rootrun.fakeroot.handler import Handler
-from rootrun.fakeroot.upper import status_of
+from rootrun.fakeroot.names import Names
+from rootrun.fakeroot.upper import path_of, status_of
 from rootrun.layer.compare import Remembered
 from rootrun.sandbox import syscalls
 
@@ -38,7 +39,9 @@ def _answer(files: Files, caller: Caller, name: str) -> int | None:
     if files.are_all_on_disk:
         return None
     try:
-        fd = _operand(caller, name)
+        fd = _operand(files.names, caller, name)
+        if fd is None:
+            return None
     except (OSError, ValueError):
         return None  # the kernel finds the same, and its own words for it
     try:
@@ -58,23 +61,40 @@ def _answer(files: Files, caller: Caller, name: str) -> int | None:
     return 0
 
 
-def _operand(caller: Caller, name: str) -> int:
+def _operand(names: Names, caller: Caller, name: str) -> int | None:
+    """Return a descriptor of what the call is about, None if it has none of ``names``."""
     first, second, third, fourth, *_ = caller.arguments
     if name in ("fstat", "fstat64"):
-        return caller.descriptor(signed(first))
+        return _descriptor(names, caller, signed(first))
     if name in ("stat", "lstat", "stat64", "lstat64"):
-        path = caller.path_at(first)
         follow = not name.startswith("lstat")
-        return caller.named(AT_FDCWD, path, follow=follow, may_be_empty=False)
+        return _named(names, caller, AT_FDCWD, caller.path_at(first), follow=follow)
     flags = third if name == "statx" else fourth
     # Since Linux 6.11 no path at all means the empty one, with AT_EMPTY_PATH.
     path = caller.path_at(second) if second or not flags & AT_EMPTY_PATH else b""
-    return caller.named(
-        signed(first),
-        path,
-        follow=not flags & AT_SYMLINK_NOFOLLOW,
-        may_be_empty=bool(flags & AT_EMPTY_PATH),
-    )
+    directory = signed(first)
+    if not path and flags & AT_EMPTY_PATH and directory != AT_FDCWD:
+        return _descriptor(names, caller, directory)
+    if not path:
+        return caller.named(directory, path, follow=True, may_be_empty=bool(flags & AT_EMPTY_PATH))
+    return _named(names, caller, directory, path, follow=not flags & AT_SYMLINK_NOFOLLOW)
+
+
+def _descriptor(names: Names, caller: Caller, number: int) -> int | None:
+    return caller.descriptor(number) if names.has_last_of(caller.link(number)) else None
+
+
+def _named(
+    names: Names, caller: Caller, directory: int, path: bytes, *, follow: bool
+) -> int | None:
+    last = path.rpartition(b"/")[2]
+    if not follow and last not in names and last not in (b"", b".", b".."):
+        return None
+    fd = caller.named(directory, path, follow=follow, may_be_empty=False)
+    if names.has_last_of(path_of(fd)):
+        return fd
+    os.close(fd)
+    return None
 
 
 def _stat(status: os.stat_result, known: Remembered, arch: int, name: str) -> bytes:
