@@ -1,0 +1,32 @@
+"""The names under which there may be something that the disk does not say.
+
+Most calls are about files of which the disk says all, and their last component is enough to tell.
+"""
+
+from collections.abc import Iterable
+
+_MOST = 1 << 17
+_DELETED = b" (deleted)"  # what readlink(2) in /proc adds
+
+
+class Names:
+    """Last components of paths. It only grows; once it is too large, every name is in it."""
+
+    def __init__(self, names: Iterable[bytes]) -> None:
+        self._names = set(names)
+        self._has_all = False
+
+    def __contains__(self, name: bytes) -> bool:
+        return self._has_all or name in self._names
+
+    def has_last_of(self, path: bytes) -> bool:
+        """Say whether the last component of ``path``, as readlink(2) in /proc tells it, is one."""
+        name = path.rpartition(b"/")[2]
+        return name in self or (name.endswith(_DELETED) and name[: -len(_DELETED)] in self)
+
+    def add(self, name: bytes) -> None:
+        """Have ``name`` be one."""
+        if len(self._names) < _MOST:
+            self._names.add(name)
+        else:
+            self._has_all = True
