@@ -7,8 +7,8 @@ PYTEST_ARGS ?=
 # Peers of Debian that the tests run rootrun against, shells that load its completions, and
 # compilers of static programs.
 PEERS := acl attr buildah busybox-static charliecloud docker-registry fakeroot fish gcc-multilib \
-	golang-go groff-base libcap2-bin man-db mmdebstrap musl-tools nix-bin podman proot skopeo \
-	strace uidmap umoci xz-utils zsh zstd
+	golang-go groff-base libcap2-bin man-db mmdebstrap musl-tools nix-bin podman proot \
+	qemu-system-x86 skopeo squashfs-tools strace uidmap umoci xz-utils zsh zstd
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo test check peers bench bench-fakeroot clean
