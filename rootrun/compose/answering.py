@@ -1,5 +1,6 @@
 """What a run's emulation consists of once there is a call to answer."""
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -30,15 +31,16 @@ def answering(
         memory = OwnershipMemory(tree.living, plan.stand_ins)
         base = partial(_base_record, stack, is_restricted=plan.is_restricted)
         is_by_file = _remember_base(memory, rootfs, base, recorded, is_lone=plan.is_lone)
-        recorded = () if plan.is_lone and is_by_file else recorded
         files = Files(
             tree,
             memory,
             base=base,
-            recorded=recorded,
+            recorded=() if plan.is_lone and is_by_file else recorded,
             stand_ins=plan.stand_ins,
             hides_set_ids=plan.is_restricted,
         )
+        for path in recorded if is_by_file else ():
+            files.names.add(os.fsencode(path.rpartition("/")[2]))
         yield Dispatch(answers_of(files, plan)).answer, memory
     finally:
         tree.close()
