@@ -5,113 +5,15 @@ Random layers and random operations; three readers must agree: the script itself
 an independent one that applies the layers.
 """
 
-import shlex
-from collections.abc import Iterable
-from typing import NamedTuple
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.arbitrary import OPERATIONS, TOP, ArbitraryLayer, arbitrary_layer
 from tests.support.merged import Node, Tree, merged, nodes_of
-from tests.support.tarball import Member, directory, fifo, file, opaque, symlink, tarball, whiteout
 from tests.support.workplace import Workplace, busybox_layer, layers_of
 
 pytestmark = [pytest.mark.userns, pytest.mark.slow]
-
-TOP = "t"
-_PATHS = st.lists(st.sampled_from(["a", "b", "c d", "\u00fc"]), min_size=1, max_size=3).map(
-    lambda names: "/".join([TOP, *names])
-)
-_FILE_MODES = st.sampled_from([0o644, 0o755, 0o600, 0o000, 0o4755])
-_DIRECTORY_MODES = st.sampled_from([0o755, 0o700, 0o1777, 0o2755, 0o000])
-_CONTENT = st.sampled_from([b"", b"x", b"y", b"long" * 9000])
-_OWNERS = st.sampled_from([0, 0, 5])
-_TARGETS = st.sampled_from(["a", "b", "../a", "/t/b", "gone"])
-
-
-@st.composite
-def _member(draw: st.DrawFn, path: str) -> Member:
-    kind = draw(st.sampled_from(["file", "file", "directory", "directory", "symlink", "fifo"]))
-    owner = draw(_OWNERS)
-    match kind:
-        case "file":
-            return file(path, draw(_CONTENT), mode=draw(_FILE_MODES), uid=owner, gid=owner)
-        case "directory":
-            return directory(path, mode=draw(_DIRECTORY_MODES), uid=owner)
-        case "symlink":
-            return symlink(path, draw(_TARGETS))
-        case _:
-            return fifo(path, mode=0o644)
-
-
-class _Layer(NamedTuple):
-    """A layer of a base, that a failing test can show."""
-
-    content: bytes
-    told: list[str]
-
-    def __repr__(self) -> str:
-        return repr(self.told)
-
-
-@st.composite
-def _layer(draw: st.DrawFn) -> _Layer:
-    """Return a layer in which each entry has a directory above it, and markers."""
-    members: dict[str, Member] = {TOP: directory(TOP, mode=draw(_DIRECTORY_MODES))}
-    for path in draw(st.lists(_PATHS, max_size=8)):
-        for count in range(1, path.count("/") + 1):
-            above = "/".join(path.split("/")[:count])
-            if _has_parent(members, above):
-                members[above] = directory(above, mode=draw(_DIRECTORY_MODES))
-        if _has_parent(members, path):
-            members[path] = draw(_member(path))
-    directories = [path for path, member in members.items() if member.header.isdir()]
-    hidden = draw(st.lists(st.sampled_from(directories), max_size=1))
-    gone = [path for path in draw(st.lists(_PATHS, max_size=4)) if _has_parent(members, path)]
-    markers = [*(opaque(path) for path in hidden), *(whiteout(path) for path in gone)]
-    everything = [*members.values(), *markers]
-    told = [f"{member.header.name} {member.header.type!r} {member.header.mode:o}"
-            for member in everything]  # fmt: skip
-    return _Layer(tarball(*everything), told)
-
-
-def _has_parent(members: dict[str, Member], path: str) -> bool:
-    """Say whether ``path`` is missing in a directory that is there."""
-    above = members.get(path.rpartition("/")[0])
-    return above is not None and above.header.isdir() and path not in members
-
-
-def _operation(path: str, other: str, word: str) -> Iterable[str]:
-    one, two = shlex.quote(f"/{path}"), shlex.quote(f"/{other}")
-    is_no_fifo = f"[ ! -p {one} ]"  # which would wait for a reader
-    yield f"{is_no_fifo} && echo {word} > {one}"
-    yield f"{is_no_fifo} && echo {word} >> {one}"
-    yield f"{is_no_fifo} && printf x > {one}"
-    yield f"chmod 600 {one}"
-    yield f"chmod 2755 {one}"
-    yield f"touch {one}"
-    yield f"mkdir {one}"
-    yield f"rm {one}"
-    yield f"rm -r {one}"
-    yield f"rm -r {one}; mkdir {one}"
-    yield f"rm -r {one}; echo {word} > {one}"
-    yield f"cp -a {one} {one}.copy && rm -r {one} && mv {one}.copy {one}"
-    yield f"mv {one} {two}"
-    yield f"ln {one} {two}"
-    yield f"ln -s b {one}"
-    yield f"ln -sfn {two} {one}"
-    yield f"mkfifo {one}"
-    yield f"chown 0:0 {one}"
-
-
-_OPERATIONS = st.builds(
-    lambda path, other, word, number: list(_operation(path, other, word))[number],
-    _PATHS,
-    _PATHS,
-    st.sampled_from(["one", "two"]),
-    st.integers(0, len(list(_operation("", "", ""))) - 1),
-)
 
 
 def _check_minimal(layer: bytes, *, base: Tree, result: Tree) -> None:
@@ -148,11 +50,11 @@ def _without_owners(tree: Tree) -> Tree:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
-    layers=st.lists(_layer(), min_size=1, max_size=3),
-    operations=st.lists(_OPERATIONS, max_size=12),
+    layers=st.lists(arbitrary_layer(), min_size=1, max_size=3),
+    operations=st.lists(OPERATIONS, max_size=12),
 )
 def test_r72_the_image_is_the_tree_that_the_script_left(
-    layers: list[_Layer], operations: list[str], any_workplace: Workplace
+    layers: list[ArbitraryLayer], operations: list[str], any_workplace: Workplace
 ) -> None:
     place = any_workplace
     out = place.path / "out"
