@@ -9,7 +9,7 @@ from rootrun.errors import EXIT_ROOTRUN_FAILED
 from rootrun.sandbox.idmap import IdMap, IdMapKind
 from rootrun.sandbox.probe import Finding, Need, chosen_id_map, probe_machine, surroundings
 
-_DISK = "overlay, scratch"
+_DISK, _TMPFS = "overlay, scratch", "overlay, tmpfs"
 _FOR_MANY_IDS = ("id map root", "id map subids", "newuidmap", "newgidmap")
 
 
@@ -29,9 +29,7 @@ def report(cache_dir: Path, scratch_parent: Path, as_json: bool) -> int:
 
 def can_work(findings: Sequence[Finding]) -> bool:
     """Say whether what was found is enough for a run."""
-    alternatives = [finding for finding in findings if finding.need is Need.ONE_OF]
-    needed = [finding for finding in findings if finding.need is Need.MUST]
-    return all(f.is_there for f in needed) and any(f.is_there for f in alternatives)
+    return all(finding.is_there for finding in findings if finding.need is Need.MUST)
 
 
 def _lines(
@@ -59,13 +57,15 @@ def _verdict(findings: Sequence[Finding], *, id_map: IdMap | None, works: bool) 
         return ["rootrun cannot work here."]
     return [
         f"Will be used: id map {id_map.kind.value} ({id_map.reason.partition(': ')[2]}),",
-        f"              rootfs overlay ({_upper_place(findings)}).",
+        f"              rootfs {_rootfs(findings)}.",
     ]
 
 
-def _upper_place(findings: Sequence[Finding]) -> str:
+def _rootfs(findings: Sequence[Finding]) -> str:
     there = {finding.name for finding in findings if finding.is_there}
-    return "changes on the scratch disk" if _DISK in there else "changes in memory"
+    if _DISK in there:
+        return "overlay (changes on the scratch disk)"
+    return "overlay (changes in memory)" if _TMPFS in there else "copy (of the whole image)"
 
 
 def _to_json(

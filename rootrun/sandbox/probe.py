@@ -23,7 +23,6 @@ class Need(Enum):
     """What it means if something is not to be had."""
 
     MUST = "must"  # nothing works without
-    ONE_OF = "one of"  # of the findings of this need, one is enough
     BETTER = "better"  # there is another way
 
 
@@ -50,8 +49,8 @@ def probe_machine(cache_directory: Path, scratch_parent: Path) -> tuple[Finding,
         first,
         *(_id_map(kind) for kind in IdMapKind),
         _overlay("overlay, cache", cache_directory, need=Need.BETTER),
-        _overlay("overlay, scratch", scratch_parent, need=Need.ONE_OF),
-        _tried("overlay, tmpfs", lambda: _try_tmpfs(scratch_parent), need=Need.ONE_OF),
+        _overlay("overlay, scratch", scratch_parent, need=Need.BETTER),
+        _tried("overlay, tmpfs", lambda: _try_tmpfs(scratch_parent), need=Need.BETTER),
         _tried("fresh /proc", lambda: _try_filesystem("proc"), otherwise="that of here is bound"),
         _tried("fresh /sys", lambda: _try_filesystem("sysfs"), otherwise="bound or empty"),
         _tried("network namespace", _try_network, need=Need.MUST),

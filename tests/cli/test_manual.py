@@ -15,7 +15,15 @@ _PAGE = MANUAL.read_text(encoding="utf-8")
 _SECTIONS = (
     *("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "IMAGE FORMATS", "THE LAYER"),
     *("ENVIRONMENT", "EXIT STATUS", "FILES"),
-    *("EXAMPLES", "USER NAMESPACES", "ROOT EMULATION", "REPRODUCIBILITY", "BUGS", "SEE ALSO"),
+    *(
+        "EXAMPLES",
+        "USER NAMESPACES",
+        "THE ROOT",
+        "ROOT EMULATION",
+        "REPRODUCIBILITY",
+        "BUGS",
+        "SEE ALSO",
+    ),
 )
 
 
