@@ -9,7 +9,8 @@ from vmtests.images import BASIC, Kernel, kernel, rootfs
 from vmtests.machine import Machine
 from vmtests.place import skipping
 
-pytest_plugins = ["tests.conftest"]  # accounts and public directories
+# Accounts and public directories; images with programs.
+pytest_plugins = ["tests.conftest", "tests.e2e.programs.conftest"]
 
 
 @pytest.fixture(scope="session")

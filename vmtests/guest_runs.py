@@ -56,8 +56,8 @@ def run(
     """
     words = ["rootrun", "--from", base, "--script", f"{PLACE}/scripts/{name}.sh"]
     words += ["-o", "out.tar", "--json", *args]
-    place = f"cd /scratch/{user} && XDG_CACHE_HOME=/scratch/{user}/cache"
-    command = f"{place} {prefix} {shlex.join(words)}"
+    place = f"cd /scratch/{user} && rm -f out.tar && export XDG_CACHE_HOME=/scratch/{user}/cache"
+    command = f"{place} && {prefix} {shlex.join(words)}"
     return machine.execute(command, user=user, timeout_s=_TIMEOUT_S)
 
 

@@ -13,9 +13,9 @@ $B mkdir -p /run/vm /run/lock
 $B mount -t tmpfs -o mode=1777 tmpfs /tmp
 $B mount -t cgroup2 cgroup2 /sys/fs/cgroup
 $B ln -s /proc/self/fd /dev/fd
-$B ln -s fd/0 /dev/stdin
-$B ln -s fd/1 /dev/stdout
-$B ln -s fd/2 /dev/stderr
+$B ln -s /proc/self/fd/0 /dev/stdin
+$B ln -s /proc/self/fd/1 /dev/stdout
+$B ln -s /proc/self/fd/2 /dev/stderr
 $B hostname vm
 $B ifconfig lo 127.0.0.1 up
 for port in /sys/class/virtio-ports/*; do

@@ -1,0 +1,60 @@
+"""Real programs, and what they make of a Debian: the same for a real root and for users."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.programs.difference import difference
+from tests.e2e.programs.pair import LAYOUT, Pair
+from tests.support.images import docker_archive
+from vmtests.cases import program_cases
+from vmtests.images import Kernel
+from vmtests.oracle import Case, Truth, real_root
+
+pytestmark = [pytest.mark.vm, pytest.mark.slow]
+
+_CASES = program_cases()
+_FULL = ("--emulate", "full")
+
+
+@pytest.fixture(scope="module")
+def truths(
+    usual_kernel: Kernel,
+    basic_rootfs: Path,
+    pair: Pair,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Mapping[str, Truth]:
+    """What each script came to as a real root."""
+    tmp = tmp_path_factory.mktemp("programs")
+    base = docker_archive(tmp / "base.tar", _layers(pair.many.path / LAYOUT))
+    return real_root(usual_kernel, basic_rootfs, base, _CASES, tmp=tmp)
+
+
+def _layers(layout: Path) -> list[bytes]:
+    """Return the layers of the image ``tools``, uncompressed."""
+    from backports import zstd
+
+    index = json.loads((layout / "index.json").read_bytes())
+    names = [
+        entry["annotations"]["org.opencontainers.image.ref.name"] for entry in index["manifests"]
+    ]
+    manifest = json.loads(_blob(layout, index["manifests"][names.index("tools")]["digest"]))
+    return [zstd.decompress(_blob(layout, layer["digest"])) for layer in manifest["layers"]]
+
+
+def _blob(layout: Path, digest: str) -> bytes:
+    return (layout / "blobs" / digest.replace(":", "/")).read_bytes()
+
+
+@pytest.mark.parametrize("case", _CASES, ids=lambda case: case.name)
+def test_programs_make_what_they_make_as_a_real_root(
+    case: Case, truths: Mapping[str, Truth], pair: Pair
+) -> None:
+    truth = truths[case.name]
+    assert truth.status == 0, truth.said
+    many, lone = pair.layers(case.name, base="tools", many=_FULL, lone=_FULL)
+    for name, found in (("many ids", many), ("one id", lone)):
+        differing = difference(truth.layers["keep"], found)
+        assert not differing, f"{name}:\n{differing}"
