@@ -30,7 +30,10 @@ def answering(
     try:
         memory = OwnershipMemory(tree.living, plan.stand_ins)
         base = partial(_base_record, stack, is_restricted=plan.is_restricted)
-        is_by_file = _remember_base(memory, rootfs, base, recorded, is_lone=plan.is_lone)
+        # What the disk lacks of privileges goes when a file is written to: only the diff sees that.
+        is_by_file = not plan.is_restricted and _remember_base(
+            memory, rootfs, base, recorded, is_lone=plan.is_lone
+        )
         files = Files(
             tree,
             memory,
