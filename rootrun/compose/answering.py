@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 
 from rootrun.fakeroot.answers import answers_of
 from rootrun.fakeroot.dispatch import Dispatch
 from rootrun.fakeroot.files import BaseRecord, Files
 from rootrun.fakeroot.filters import FilterPlan
+from rootrun.fakeroot.level import Level
 from rootrun.fakeroot.ownership import FileKey, OwnershipMemory
 from rootrun.fakeroot.supervisor import Answer
 from rootrun.fakeroot.upper import UpperTree
@@ -44,7 +45,9 @@ def answering(
         )
         for path in recorded if is_by_file else ():
             files.names.add(os.fsencode(path.rpartition("/")[2]))
-        yield Dispatch(answers_of(files, plan)).answer, memory
+        sees_roots = plan.is_lone and plan.level is Level.FULL
+        with closing(Dispatch(answers_of(files, plan), sees_roots=sees_roots)) as dispatch:
+            yield dispatch.answer, memory
     finally:
         tree.close()
 

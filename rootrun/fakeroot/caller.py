@@ -8,12 +8,12 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rootrun.fakeroot import calls
 from rootrun.sandbox.beneath import open_in_root
-from rootrun.sandbox.notify import SystemCall
+from rootrun.sandbox.notify import Channel, SystemCall
 from rootrun.sandbox.process_memory import read_memory, read_path, write_memory
 
 AT_FDCWD = -100
@@ -21,6 +21,7 @@ AT_SYMLINK_NOFOLLOW = 0x100
 AT_EMPTY_PATH = 0x1000
 
 _OPEN_PATH = os.O_PATH | os.O_CLOEXEC
+_OWN_LINKS = (b"/proc/", b"/dev/")
 _STANDARD = {b"/dev/stdin": "fd/0", b"/dev/stdout": "fd/1", b"/dev/stderr": "fd/2"}
 _OWN_LINK = re.compile(
     rb"(?:/proc/(?:thread-)?self/(?=fd/|cwd|root)|/dev/(?=fd/))(fd/\d{1,9}|cwd|root)(?:(/+)(.*))?",
@@ -46,24 +47,20 @@ def userns_of(pid: int) -> int:
 class Caller:
     """The thread behind a call. All that is opened here is for the user of it to close.
 
-    ``is_alive`` says whether the thread still waits; ``add`` gives it a descriptor and returns its
-    number there; ``userns`` is the inode number of the container's user namespace. The methods
-    raise the ``OSError`` that the call itself would end with.
+    ``userns`` is the inode number of the container's user namespace, ``root`` a descriptor of the
+    root directory that all callers have; None if some may have another. The methods raise the
+    ``OSError`` that the call itself would end with.
     """
 
-    __slots__ = ("_add", "_is_alive", "_userns", "arch", "arguments", "pid")
+    __slots__ = ("_call", "_channel", "_root", "_userns", "arch", "arguments", "pid")
 
     def __init__(
-        self,
-        call: SystemCall,
-        is_alive: Callable[[], bool],
-        add: Callable[[int, bool], int],
-        *,
-        userns: int,
+        self, call: SystemCall, channel: Channel, *, userns: int, root: int | None
     ) -> None:
+        self._call = call
+        self._channel = channel
         self._userns = userns
-        self._is_alive = is_alive
-        self._add = add
+        self._root = root
         self.pid = call.pid
         self.arch = call.arch
         self.arguments = call.arguments
@@ -75,7 +72,7 @@ class Caller:
 
     def check_alive(self) -> None:
         """Raise ESRCH if it was killed: what was read of its pid may be another's."""
-        if not self._is_alive():
+        if not self._channel.is_alive(self._call):
             raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
 
     def descriptor(self, number: int) -> int:
@@ -113,7 +110,7 @@ class Caller:
 
     def add_descriptor(self, fd: int, *, is_close_on_exec: bool) -> int:
         """Give it a duplicate of ``fd`` and return the number that it has there."""
-        return self._add(fd, is_close_on_exec)
+        return self._channel.add_descriptor(self._call, fd, is_close_on_exec=is_close_on_exec)
 
     def named(self, directory: int, path: bytes, *, follow: bool, may_be_empty: bool) -> int:
         """Return an O_PATH descriptor of what ``path``, relative to ``directory``, is to it.
@@ -121,6 +118,20 @@ class Caller:
         ``directory`` is a descriptor of the caller's or AT_FDCWD.
         """
         return self._checked(self._named(directory, path, follow=follow, may_be_empty=may_be_empty))
+
+    def seen(self, directory: int, path: bytes) -> bytes:
+        """Return where what ``path`` leads to is in the container, links followed.
+
+        It is read without care for whether the caller is still the caller.
+        """
+        if self._root is not None and path.startswith(b"/") and not path.startswith(_OWN_LINKS):
+            fd = open_in_root(self._root, path, follow=True)
+        else:
+            fd = self._named(directory, path, follow=True, may_be_empty=False)
+        try:
+            return os.readlink(f"/proc/self/fd/{fd}".encode())
+        finally:
+            os.close(fd)
 
     def directory(self, number: int) -> int:
         """Return an O_PATH descriptor of where a relative path starts."""
@@ -171,7 +182,7 @@ class Caller:
         return found[1]
 
     def _checked(self, fd: int) -> int:
-        if self._is_alive():
+        if self._channel.is_alive(self._call):
             return fd
         os.close(fd)  # of another process by now, which got the pid
         raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))

@@ -37,6 +37,7 @@ def if_any_bit(bits: int) -> Condition:
     return condition
 
 
+if_creating: Condition = if_any_bit(os.O_CREAT | _TMPFILE)
 if_writing: Condition = if_any_bit(os.O_CREAT | _TMPFILE | os.O_ACCMODE | os.O_TRUNC)
 
 

@@ -16,6 +16,7 @@ from rootrun.fakeroot.bpf import Item
 from rootrun.fakeroot.conditions import (
     Condition,
     if_any_bit,
+    if_creating,
     if_device,
     if_foreign_owner,
     if_keeping_capabilities,
@@ -124,21 +125,26 @@ def _lone_rules(plan: FilterPlan) -> Iterator[_Rule]:
     yield _Rule(calls.CHOWN, "ask")
     yield _Rule(calls.MKNOD, "ask", if_made)
     yield _Rule((*calls.CREATE, "creat", "openat2"), "ask")
-    yield _Rule(("open", "openat"), "ask", if_writing)
+    is_guarded = plan.level is Level.FULL
+    sees_writing = is_guarded or plan.is_restricted
+    yield _Rule(("open", "openat"), "ask", if_writing if sees_writing else if_creating)
     yield _Rule((*calls.GET_IDS, *calls.SET_IDS, *calls.CAPABILITIES, *calls.EXECUTE), "ask")
     yield _Rule(("prctl",), "ask", if_keeping_capabilities)
     yield _Rule(("getsockopt",), "ask", if_peer_credentials)
     yield _Rule(calls.LIMITS, "ask", if_marking_limit)
-    yield _Rule(calls.GUARDED, "ask")
+    if is_guarded:
+        yield _Rule(calls.GUARDED, "ask")
+    elif plan.is_restricted:
+        yield _Rule(calls.TRUNCATE, "ask")
     reading = (*calls.GET_XATTR, *calls.LIST_XATTR)
     if plan.is_restricted:
         refused = "trap" if plan.may_trap else "ask"
         yield _Rule(calls.CHMOD, refused, if_any_bit(_SET_IDS), otherwise="ask")
         yield _Rule((*calls.SET_XATTR, *calls.REMOVE_XATTR, *reading), refused)
         return
-    yield _Rule((*calls.CHMOD, *calls.SET_XATTR, *calls.REMOVE_XATTR), "ask")
-    if plan.level is Level.FULL:
-        yield _Rule(calls.GET_XATTR, "ask")
+    yield _Rule((*calls.SET_XATTR, *calls.REMOVE_XATTR), "ask")
+    if is_guarded:
+        yield _Rule((*calls.CHMOD, *calls.GET_XATTR), "ask")
 
 
 def _section(arch: int, rules: list[_Rule]) -> list[Item]:

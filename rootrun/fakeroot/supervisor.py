@@ -4,19 +4,12 @@ import errno
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 from rootrun.fakeroot.filters import FilterPlan, filter_program
 from rootrun.fakeroot.level import Level
-from rootrun.sandbox.notify import Listener, Notification, SystemCall
+from rootrun.sandbox.notify import Channel, Listener, SystemCall
 
-IsAlive = Callable[[], bool]
-"""Says whether the caller still waits: its pid may be another's if not."""
-
-Add = Callable[[int, bool], int]
-"""Gives the caller a duplicate of a descriptor, close-on-exec or not; returns its number there."""
-
-Answer = Callable[[SystemCall, IsAlive, Add], int | None]
+Answer = Callable[[SystemCall, Channel], int | None]
 """Returns the value of a call, None to let the kernel make it; raises the error it ends with."""
 
 
@@ -51,10 +44,8 @@ class Supervisor:
         notification = listener.receive()
         if notification is None:
             return
-        is_alive = partial(listener.is_alive, notification)
-        add = partial(_added, listener, notification)
         try:
-            value = self._answered(notification, is_alive, add)
+            value = self._answered(notification, listener)
         except OSError as error:
             listener.answer(notification, error=error.errno or errno.EIO)
         except ValueError:  # no path of Python's: none that could be there
@@ -68,22 +59,27 @@ class Supervisor:
     def answer_trap(self, call: SystemCall) -> int:
         """Answer a call whose caller stands still: it would fail if it were made."""
         try:
-            value = self._answered(call, lambda: True, _not_added)
+            value = self._answered(call, _STANDING)
         except ValueError as error:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL)) from error
         if value is None:
             raise OSError(errno.EPERM, os.strerror(errno.EPERM))
         return value
 
-    def _answered(self, call: SystemCall, is_alive: IsAlive, add: Add) -> int | None:
+    def _answered(self, call: SystemCall, channel: Channel) -> int | None:
         if self._answer is None:
             self._answer = self._start()
-        return self._answer(call, is_alive, add)
+        return self._answer(call, channel)
 
 
-def _added(listener: Listener, notification: Notification, fd: int, is_close_on_exec: bool) -> int:
-    return listener.add_descriptor(notification, fd, is_close_on_exec=is_close_on_exec)
+class _Standing:
+    """The ``Channel`` of a caller that is traced, and stands still until it is answered."""
+
+    def is_alive(self, _: SystemCall) -> bool:
+        return True
+
+    def add_descriptor(self, call: SystemCall, fd: int, *, is_close_on_exec: bool) -> int:
+        raise AssertionError(f"descriptor {fd} for a traced caller: {call} {is_close_on_exec}")
 
 
-def _not_added(fd: int, _: bool) -> int:
-    raise AssertionError(f"descriptor {fd} for a traced caller")
+_STANDING = _Standing()

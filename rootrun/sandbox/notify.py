@@ -27,6 +27,10 @@ class SystemCall(Protocol):
     """What a process asked of the kernel; it waits for the answer."""
 
     @property
+    def id(self) -> int:
+        """The kernel's number of this waiting, 0 for a trap."""
+
+    @property
     def pid(self) -> int:
         """The calling thread, as this process sees it."""
 
@@ -50,6 +54,7 @@ class Trap(NamedTuple):
     arch: int
     number: int
     arguments: tuple[int, ...]
+    id: int = 0
 
 
 class Notification(NamedTuple):
@@ -60,6 +65,16 @@ class Notification(NamedTuple):
     arch: int  # AUDIT_ARCH_*
     number: int  # of the call, on that architecture
     arguments: tuple[int, ...]  # all six, unsigned, 64 bits each
+
+
+class Channel(Protocol):
+    """The way to the caller of a call."""
+
+    def is_alive(self, call: SystemCall, /) -> bool:
+        """Say whether the caller still waits: its pid may be another's if not."""
+
+    def add_descriptor(self, call: SystemCall, fd: int, /, *, is_close_on_exec: bool) -> int:
+        """Give the caller a duplicate of ``fd``; return its number there."""
 
 
 class Listener:
@@ -88,12 +103,13 @@ class Listener:
             if error.errno != errno.ENOENT:
                 raise
             return None
-        call, pid, _, number, arch, _, *arguments = _NOTIFICATION.unpack(buffer)
-        return Notification(call, pid, arch, number, tuple(arguments))
+        fields = _NOTIFICATION.unpack(buffer)
+        return Notification(fields[0], fields[1], fields[4], fields[3], fields[6:])
 
     def waits(self, timeout_ms: int) -> bool:
         """Say whether there is a call to answer, or comes one in that time."""
-        return any(events & select.POLLIN for _, events in self._poller.poll(timeout_ms))
+        found = self._poller.poll(timeout_ms)
+        return bool(found and found[0][1] & select.POLLIN)
 
     def answer(self, notification: Notification, *, value: int = 0, error: int = 0) -> None:
         """Have the call return ``value``, or fail with the errno ``error``."""
@@ -103,17 +119,17 @@ class Listener:
         """Have the kernel make the call after all, with arguments that may be others by now."""
         self._send(_RESPONSE.pack(notification.id, 0, 0, _FLAG_CONTINUE))
 
-    def add_descriptor(self, notification: Notification, fd: int, *, is_close_on_exec: bool) -> int:
+    def add_descriptor(self, call: SystemCall, fd: int, *, is_close_on_exec: bool) -> int:
         """Give the caller a duplicate of ``fd``; return its number there, raise EMFILE for none."""
         flags = os.O_CLOEXEC if is_close_on_exec else 0
         # Only with a mutable buffer does Python return what ioctl(2) did.
-        addition = bytearray(_ADDITION.pack(notification.id, 0, fd, 0, flags))
+        addition = bytearray(_ADDITION.pack(call.id, 0, fd, 0, flags))
         return int(fcntl.ioctl(self.fd, _ADD_DESCRIPTOR, addition))
 
-    def is_alive(self, notification: Notification) -> bool:
+    def is_alive(self, call: SystemCall) -> bool:
         """Say whether the caller still waits: then what was opened of its pid was its own."""
         try:
-            fcntl.ioctl(self.fd, _ID_VALID, _ID.pack(notification.id))
+            fcntl.ioctl(self.fd, _ID_VALID, _ID.pack(call.id))
         except OSError as error:
             if error.errno != errno.ENOENT:
                 raise

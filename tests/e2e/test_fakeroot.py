@@ -275,3 +275,16 @@ EXPECTED_TYPES = {
     "replaced": {"srv/dev/null": tarfile.REGTYPE, "srv/dev/old": tarfile.CHRTYPE},
     "copied": {"copy/null": tarfile.CHRTYPE, "copy/disk": tarfile.BLKTYPE},
 }
+
+
+def test_a_chrooted_process_is_shown_what_its_own_root_has(
+    lone_workplace: Workplace, workplace: Workplace
+) -> None:
+    script = """\
+mkdir -p /j/bin /j/e; cp /bin/busybox /j/bin; touch /j/f /j/e/f; chown 5:6 /j/f; chown 7:8 /j/e/f
+stat -c '%u %n' /j/f /srv/file > /said
+busybox chroot /j /bin/busybox stat -c '%u %n' /f /e/f f >> /said
+ln -s /f /j/l; busybox chroot /j /bin/busybox stat -L -c '%u %n' /l l /bin/busybox >> /said
+ln -s /srv/file /l; stat -L -c '%u %n' /l /j/../srv/./file >> /said
+"""
+    assert_same_as_subids(script, "full", lone=lone_workplace, many=workplace)

@@ -10,7 +10,7 @@ from rootrun.fakeroot.caller import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
 from rootrun.fakeroot.files import Files, mode_of
 from rootrun.fakeroot.handler import Handler
 from rootrun.fakeroot.names import Names
-from rootrun.fakeroot.upper import path_of, status_of
+from rootrun.fakeroot.upper import status_of
 from rootrun.layer.compare import Remembered
 from rootrun.sandbox import syscalls
 
@@ -90,11 +90,9 @@ def _named(
     last = path.rpartition(b"/")[2]
     if not follow and last not in names and last not in (b"", b".", b".."):
         return None
-    fd = caller.named(directory, path, follow=follow, may_be_empty=False)
-    if names.has_last_of(path_of(fd)):
-        return fd
-    os.close(fd)
-    return None
+    if follow and not names.has_last_of(caller.seen(directory, path)):
+        return None
+    return caller.named(directory, path, follow=follow, may_be_empty=False)
 
 
 def _stat(status: os.stat_result, known: Remembered, arch: int, name: str) -> bytes:
