@@ -102,7 +102,7 @@ def _kernel_tree(suite: str) -> Path:
         (image,) = (unfinished / "boot").glob("vmlinuz-*")
         kept = unfinished / "kept"
         (kept / "modules").mkdir(parents=True)
-        modules = in_load_order(_MODULES, module_paths(unfinished / "lib"))
+        modules = in_load_order(_MODULES, module_paths(unfinished))
         for module in modules:
             (kept / "modules" / f"{module.name}.ko").write_bytes(module.content)
         (kept / "modules" / "order").write_text("".join(f"{m.name}.ko\n" for m in modules))
