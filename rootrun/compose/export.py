@@ -2,16 +2,22 @@
 
 import logging
 import os
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from rootrun.compose.base_image import opened_image, unpacked_base
+from rootrun.errors import SandboxError
 from rootrun.image.layer_output import LayerOutput
 from rootrun.image.output_file import OutputFile, open_output_file, write_at, writing
 from rootrun.layer.listing import list_tree
 from rootrun.layer.pack import PackedLayer, pack_layer
+from rootrun.layer.stack import LayerStack
 from rootrun.progress import Progress
 from rootrun.request import ExportRequest
+from rootrun.rootfs.backend import COPY, OVERLAY
 from rootrun.rootfs.base_view import BaseView
+from rootrun.rootfs.copy import copy_rootfs
 from rootrun.rootfs.overlay import base_lowers_of, merged_view
 from rootrun.rootfs.scratch import scratch_directory, sweep_dead
 from rootrun.sandbox.idmap_choice import choose_id_map
@@ -38,14 +44,35 @@ def export_image(request: ExportRequest, *, progress: Progress) -> PackedLayer:
                 image, scratch=scratch, places=request.scratch, id_map=id_map, progress=progress
             )
         )
-        lowers = base_lowers_of(base.stack, scratch=scratch)
-        view = cleanup.enter_context(merged_view(lowers, scratch=scratch))
+        view = cleanup.enter_context(
+            _merged(base.stack, scratch=scratch, wanted=request.sandbox.rootfs)
+        )
         view_fd = os.open(view, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         cleanup.callback(os.close, view_fd)
         tree = BaseView(base.stack, root_status=os.fstat(view_fd))
         packed = _write(request, output, view_fd, tree=tree, progress=progress)
         base.verification.remember()
         return packed
+
+
+@contextmanager
+def _merged(stack: LayerStack, *, scratch: Path, wanted: str) -> Iterator[Path]:
+    """Show the merged layers by the ``wanted`` backend; ``auto`` copies where overlay cannot be."""
+    with ExitStack() as cleanup:
+        if wanted != COPY:
+            lowers = base_lowers_of(stack, scratch=scratch)
+            try:
+                view = cleanup.enter_context(merged_view(lowers, scratch=scratch))
+            except SandboxError as error:
+                if wanted == OVERLAY:
+                    raise
+                log.info("rootfs: copy, since overlay: %s", error)
+            else:
+                yield view
+                return
+        copied = scratch / "copied"
+        copied.mkdir()
+        yield cleanup.enter_context(copy_rootfs(stack, scratch=copied)).root
 
 
 def _write(

@@ -7,7 +7,7 @@ import pytest
 from tests.support.users import Account
 from tests.support.workplace import Workplace
 
-CALLERS = ("root", "subids", "single")
+CALLERS = ("root", "subids", "single", "copied")
 
 
 @pytest.fixture
@@ -32,13 +32,14 @@ def root_workplace(public_path: Path) -> Workplace:
 def any_workplace(
     request: pytest.FixtureRequest, public_path: Path, tester: Account, lone: Account
 ) -> Workplace:
-    """A workplace of each kind of caller in turn."""
-    account = {"root": None, "subids": tester, "single": lone}[request.param]
-    return _workplace(public_path / request.param, account)
+    """A workplace of each kind of caller in turn; the last one's roots are copies."""
+    account = {"root": None, "subids": tester, "single": lone, "copied": lone}[request.param]
+    options = ("--rootfs", "copy") if request.param == "copied" else ()
+    return _workplace(public_path / request.param, account, options)
 
 
-def _workplace(path: Path, account: Account | None) -> Workplace:
+def _workplace(path: Path, account: Account | None, options: tuple[str, ...] = ()) -> Workplace:
     path.mkdir()
-    place = Workplace(path=path, account=account)
+    place = Workplace(path=path, account=account, options=options)
     place.own(path)
     return place

@@ -32,6 +32,7 @@ def ran(workplace: Workplace, *args: str | Path) -> subprocess.CompletedProcess[
     return done
 
 
+@pytest.mark.parametrize("any_workplace", ["root", "subids", "single"], indirect=True)
 def test_json_tells_all_of_a_docker_archive(any_workplace: Workplace) -> None:
     done = ran(any_workplace, "--json", "-o", "o.tar", "-t", "a/b:1", "--", "touch", "/x")
     told = json.loads(done.stdout)

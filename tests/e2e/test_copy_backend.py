@@ -22,6 +22,7 @@ from tests.support.tarball import (
 from tests.support.workplace import Workplace, busybox_layer, layers_of, top_layer
 
 pytestmark = pytest.mark.userns
+EACH_CALLER = pytest.mark.parametrize("any_workplace", ["root", "subids", "single"], indirect=True)
 
 OVERLAY, COPY = ("--rootfs", "overlay"), ("--rootfs", "copy")
 BASE = (
@@ -88,6 +89,7 @@ def told(layer: bytes) -> list[object]:
         ]
 
 
+@EACH_CALLER
 @pytest.mark.parametrize("owner", ["root", "keep"])
 @pytest.mark.parametrize("case", CASES)
 def test_a_copy_gives_the_same_layer(case: str, owner: str, any_workplace: Workplace) -> None:
@@ -99,6 +101,7 @@ def test_a_copy_gives_the_same_layer(case: str, owner: str, any_workplace: Workp
     assert (told(copy) == []) == (case in UNCHANGED) or owner == "keep"
 
 
+@EACH_CALLER
 @pytest.mark.slow
 @settings(
     max_examples=15,
@@ -158,3 +161,13 @@ def test_a_run_says_which_backend_it_had(workplace: Workplace) -> None:
     assert b'"rootfs":"copy"' in done.stdout
     assert b"rootfs: copy" in done.stderr
     assert list(top_layer(workplace.path / "out.tar")) == ["x"]
+
+
+def test_export_of_a_copy_is_that_of_an_overlay(workplace: Workplace) -> None:
+    workplace.base("base.tar", busybox_layer(), tarball(*BASE), tarball(*OVER))
+    for backend in (OVERLAY, COPY):
+        done = workplace.run("export", "base.tar", "-o", f"{backend[1]}.tar", *backend)
+        assert done.returncode == 0, done.stderr.decode()
+    overlay, copy = ((workplace.path / f"{name}.tar").read_bytes() for name in ("overlay", "copy"))
+    assert told(copy) == told(overlay)
+    assert copy == overlay

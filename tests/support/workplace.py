@@ -31,6 +31,7 @@ class Workplace:
 
     path: Path
     account: Account | None
+    options: tuple[str, ...] = ()  # of each build
 
     def write(self, name: str, content: str | bytes, *, mode: int = 0o644) -> Path:
         """Write the file ``name`` and give it to the account."""
@@ -76,7 +77,9 @@ class Workplace:
             if not base.exists():
                 self.base()
         self.write("setup.sh", script)
-        done = self.run(*("--from", base, "--script", "setup.sh", "-o", output, *args), env=env)
+        done = self.run(
+            *("--from", base, "--script", "setup.sh", "-o", output, *self.options, *args), env=env
+        )
         assert done.returncode == 0, done.stderr.decode()
         return self.path / output
 
