@@ -95,6 +95,8 @@ class Files:
         if self.tree.has(status):  # nothing else gets into a layer
             key = self._memory.key_of(status.key) or self.tree.key(fd, status)
             self.names.add(_last(self.tree.path(fd, status)))
+            if status.link_count > 1 and not stat.S_ISDIR(status.mode):
+                self.names.add_linked()
             self._memory.remember(key, remembered, seen_as=status.key)
 
     def note_new(self, fd: int, remembered: Remembered) -> None:

@@ -111,7 +111,7 @@ def _rules(plan: FilterPlan) -> Iterator[_Rule]:
     yield _Rule(("userfaultfd",), "deny", if_kernel_faults)
     if plan.level is Level.FULL:
         yield _Rule(calls.STAT, "ask")
-    if plan.is_lone or plan.base_is_recorded:
+    if plan.is_lone or plan.base_is_recorded or plan.level is Level.FULL:
         yield _Rule(calls.RENAME, "ask")
     if plan.is_lone:
         yield from _lone_rules(plan)

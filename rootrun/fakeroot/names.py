@@ -14,6 +14,7 @@ class Names:
 
     def __init__(self, names: Iterable[bytes]) -> None:
         self._names = set(names)
+        self._linked: set[bytes] = set()  # of files with several names, which may become known
         self._has_all = False
 
     def __contains__(self, name: bytes) -> bool:
@@ -26,7 +27,18 @@ class Names:
 
     def add(self, name: bytes) -> None:
         """Have ``name`` be one."""
-        if len(self._names) < _MOST:
-            self._names.add(name)
-        else:
-            self._has_all = True
+        self._names.add(name)
+        self._has_all = self._has_all or len(self._names) > _MOST
+
+    def add_linked(self) -> None:
+        """Have all names of files with several be ones."""
+        self._names |= self._linked
+        self._linked.clear()
+
+    def follow(self, old: bytes, new: bytes, *, is_link: bool) -> None:
+        """Take note that a file gets the name ``new``, with ``is_link`` beside the one it has."""
+        if old in self:
+            self.add(new)
+        elif is_link or old in self._linked:
+            self._linked |= {old, new}
+            self._has_all = self._has_all or len(self._linked) > _MOST

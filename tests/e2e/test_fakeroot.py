@@ -66,6 +66,11 @@ SEEING = {
     "cp -a": "cp -a /srv /copy",
     "cp -a of what is new": "mkdir /n; touch /n/f; chown 9:10 /n/f; cp -a /n /m",
     "tar": "cd /srv; touch -d @0 . * d/*; tar cf - file other d | (cd /tmp; tar xf -)",
+    "linked before": "touch /n; ln /n /m; mv /m /o; ln /o /p; chown 5:6 /n; mv /p /q\n"
+    "stat -c '%u %n' /n /o /q > /said; mkdir /d; ln /q /d/r; cp -a /d/r /o /copy-r 2>&1 || :\n"
+    "cp -a /d /copy",
+    "exchanged directories": "mkdir /a /b; touch /a/f; chown 5 /a /a/f; mv /a /c; mv /b /a\n"
+    "stat -c '%u %n' /a /c /c/f > /said",
     "a file replaced by its like": "cp -p /srv/other /o; echo x >> /o; mv /o /srv/other",
 }
 

@@ -37,11 +37,12 @@ def rename_answers(files: Files) -> Mapping[str, Handler]:
 def _attend(files: Files, caller: Caller, name: str) -> int | None:
     names = _names(caller, name)
     leaf, new_leaf = _leaf(names.old[1]), _leaf(names.new[1])
-    if leaf not in files.names and new_leaf not in files.names and not names.is_odd:
-        return None
-    for name_of_it in (leaf, new_leaf):  # what is known goes by either from now on
-        files.names.add(name_of_it)
-    if not (names.is_odd or files.may_be_recorded(leaf) or files.may_be_recorded(new_leaf)):
+    files.names.follow(leaf, new_leaf, is_link="link" in name)
+    if names.flags and name == "renameat2":  # RENAME_EXCHANGE
+        files.names.follow(new_leaf, leaf, is_link=False)
+    if names.is_odd:  # the name that it has is not told
+        files.names.add(new_leaf)
+    elif not (files.may_be_recorded(leaf) or files.may_be_recorded(new_leaf)):
         return None
     try:
         _note(files, caller, names.old, follow=_follows(name, names.flags))
