@@ -90,7 +90,7 @@ def nix_rootrun(
     if check:
         again = try_nix(place, script, base=base, command=command, options=["--check"])
         assert again.returncode == 0, again.stderr.decode()
-    return NixBuild(log=log, output=_on_host(place, done.stdout.decode().strip()))
+    return NixBuild(log=log, output=on_host(place, done.stdout.decode().strip()))
 
 
 def try_nix(
@@ -119,7 +119,7 @@ def _store(place: Workplace) -> Path:
     return place.path / "nix-store"
 
 
-def _on_host(place: Workplace, path: str) -> Path:
+def on_host(place: Workplace, path: str) -> Path:
     """Return where a path of the store is, which the sandbox and Nix call /nix/store."""
     return _store(place) / path.lstrip("/")
 

@@ -1,4 +1,4 @@
-# setcap and getcap, setfacl and getfacl, and what chown, cp and mv do to capabilities.
+# setcap and getcap, and what chown, cp and mv do to capabilities.
 {
     cp /bin/true /t
     setcap cap_net_raw+ep /t
@@ -18,14 +18,6 @@
     setcap cap_setuid=p /written
     echo >> /written
     getcap /written
-    setfacl -m u:postgres:rw,g:www-data:r /moved
-    getfacl -p /moved
-    cp -a /moved /with-acl
-    getfacl -pn /with-acl
-    chmod 700 /with-acl
-    getfacl -pn /with-acl
-    setfacl -b /moved
-    getfacl -pn /moved
     capsh --print | grep -E '^(Current|uid|gid|groups)'
-    setpriv --dump
+    setpriv --dump | grep -v no_new_privs  # a Nix build has it
 } > /said

@@ -27,6 +27,6 @@ cd /work
     su alice -c 'sg extra "sh /show sg"'
     su alice -c 'cd; umask 077; mkdir -p a/b; touch a/b/c; ln -s c a/b/d; mkfifo a/p'
     su alice -c 'touch mine; chgrp extra mine; stat -c "%U:%G" mine'
-    su alice -c 'umask 002; (id; umask) & wait; exec setsid id'
+    su alice -c 'umask 002; (id; umask) & wait; exec setsid -w id'
     find /work /home -printf '%p %u:%g %m\n' | sort
 } > /said 2>&1
