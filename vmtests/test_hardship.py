@@ -58,7 +58,7 @@ def test_after_a_power_cut_the_next_run_is_right(
             machine.succeed(
                 f"ln -s /scratch/luggage {PLACE}; ln -s {PLACE}/bin/rootrun /usr/local/bin/rootrun"
             )
-            # What dead runs left is swept when it is a minute old. The clock starts anew at each boot.
+            # What dead runs left is swept when a minute old; the clock is anew at each boot.
             machine.succeed(f"date -s @$(($(date +%s) + {3600 * (number + 1)}))")
             found = run(machine, "tester", name="sum", base=many)
             assert layer_digest(found) == expected, f"cut after {delay_s} s"
