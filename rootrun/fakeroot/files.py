@@ -58,7 +58,7 @@ class Files:
         """Return what is known of an open file, None where the disk says it all."""
         if not self.tree.has(status):
             return None
-        known = self._memory.recall(status.key, uid=status.uid, gid=status.gid)
+        known = self._memory.recall(status.key, status.on_disk)
         if known is not None and known.uid is not None and known.gid is not None:
             return known
         if not self._recorded:
@@ -93,6 +93,8 @@ class Files:
         """Remember of an open file of the upper what the disk does not say."""
         status = status or status_of(fd)
         if self.tree.has(status):  # nothing else gets into a layer
+            if remembered.set_ids or (remembered.xattrs and CAPABILITY in remembered.xattrs):
+                remembered = remembered._replace(size_bytes=status.size_bytes)
             key = self._memory.key_of(status.key) or self.tree.key(fd, status)
             self.names.add(_last(self.tree.path(fd, status)))
             if status.link_count > 1 and not stat.S_ISDIR(status.mode):
@@ -147,18 +149,3 @@ def mode_of(mode: int, remembered: Remembered) -> int:
     if remembered.device is not None:
         mode = stat.S_IMODE(mode) | _FORMATS[remembered.device]
     return remembered.mode_on(mode)
-
-
-def without_privileges(recalled: Remembered | None, status: Status) -> Remembered:
-    """Return what is known of a file, but its owner, that chown(2) and write(2) do not take."""
-    if recalled is None or stat.S_ISDIR(status.mode):
-        return Remembered()
-    # A device of the base is one of the run from here on: its record goes by the path.
-    device, rdev = recalled.device, recalled.rdev
-    set_ids, xattrs = recalled.set_ids, recalled.xattrs
-    if set_ids is not None:
-        # setattr_should_drop_sgid: without execution by the group it was mandatory locking once.
-        set_ids &= 0 if status.mode & stat.S_IXGRP else stat.S_ISGID
-    if xattrs is not None:
-        xattrs = {name: value for name, value in xattrs.items() if name != CAPABILITY}
-    return Remembered(device=device, rdev=rdev, set_ids=set_ids, xattrs=xattrs)

@@ -6,10 +6,12 @@ through rename, hard link, chmod and writing; a new file of the same number was 
 
 import errno
 import os
+import stat
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from rootrun.layer.compare import Remembered
+from rootrun.layer.metadata import CAPABILITY
 from rootrun.sandbox.beneath import birth_time_ns
 
 _FIRST_PRUNING = 16384
@@ -30,6 +32,15 @@ def birth_ns(fd: int, name: bytes = b"") -> int:
         if error.errno != errno.ENOTSUP:
             raise
         return 0
+
+
+class OnDisk(NamedTuple):
+    """What the disk says of a file."""
+
+    uid: int
+    gid: int
+    mode: int  # with its format
+    size_bytes: int
 
 
 class StandIns(NamedTuple):
@@ -76,16 +87,18 @@ class OwnershipMemory:
         """Return the key of a file of the merged view, None if nothing is known of it."""
         return seen if seen in self._known else self._aliases.get(seen)
 
-    def recall(self, key: FileKey, *, uid: int, gid: int) -> Remembered | None:
-        """Return what is known of a file of the upper or of the merged view, None for nothing.
-
-        ``uid`` and ``gid`` are what the disk says.
-        """
+    def recall(self, key: FileKey, on_disk: OnDisk) -> Remembered | None:
+        """Return what is known of a file of the upper or of the merged view, None for nothing."""
         known = self._known.get(key)
         if known is None and key in self._aliases:
             known = self._known.get(self._aliases[key])
-        if known is None or self._stand_ins is None:
+        if known is None:
+            return None
+        if known.size_bytes not in (None, on_disk.size_bytes):  # it was written to since
+            known = without_privileges(known, on_disk.mode)
+        if self._stand_ins is None:
             return known
+        uid, gid = on_disk.uid, on_disk.gid
         return known._replace(
             uid=known.uid if known.uid is None or uid == self._stand_ins.uid else uid,
             gid=known.gid if known.gid is None or gid == self._stand_ins.gid else gid,
@@ -96,10 +109,27 @@ class OwnershipMemory:
         if not self._known:
             return None
         key = FileKey(status.st_ino, birth_ns(directory_fd, os.fsencode(name)))
-        return self.recall(key, uid=status.st_uid, gid=status.st_gid)
+        on_disk = OnDisk(status.st_uid, status.st_gid, status.st_mode, status.st_size)
+        return self.recall(key, on_disk)
 
     def _prune(self) -> None:
         living = set(self._living())
         self._known = {key: value for key, value in self._known.items() if key in living}
         self._aliases = {seen: key for seen, key in self._aliases.items() if key in living}
         self._next_pruning = max(_FIRST_PRUNING, 2 * (len(self._known) + len(self._aliases)))
+
+
+def without_privileges(known: Remembered, mode: int) -> Remembered:
+    """Return what is known of a file, of ``mode`` on the disk, that chown(2) and write(2) leave.
+
+    That is all of a directory, and of others all but set-id bits and capabilities.
+    """
+    if stat.S_ISDIR(mode):
+        return known
+    set_ids, xattrs = known.set_ids, known.xattrs
+    if set_ids is not None:
+        # setattr_should_drop_sgid: without execution by the group it was mandatory locking once.
+        set_ids &= 0 if mode & stat.S_IXGRP else stat.S_ISGID
+    if xattrs is not None:
+        xattrs = {name: value for name, value in xattrs.items() if name != CAPABILITY}
+    return known._replace(set_ids=set_ids, xattrs=xattrs, size_bytes=None)

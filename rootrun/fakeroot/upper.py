@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from rootrun.fakeroot.ownership import FileKey
+from rootrun.fakeroot.ownership import FileKey, OnDisk
 from rootrun.layer.entry import EntryPath
 from rootrun.sandbox import syscalls
 from rootrun.sandbox.beneath import open_in_root
@@ -18,8 +18,8 @@ _ATTEMPTS = 3
 _AT_EMPTY_PATH = 0x1000
 _AT_SYMLINK_NOFOLLOW = 0x100
 _STATX_BASIC_STATS, _STATX_BTIME = 0x7FF, 0x800
-# struct statx: mask, (block size, attributes), links, uid, gid, mode, inode, ..., birth, ...
-_STATX = struct.Struct("=I12xIIIH2xQ40xqI4x32xIIII")
+# struct statx: mask, (block size, attributes), links, uid, gid, mode, inode, size, ..., birth, ...
+_STATX = struct.Struct("=I12xIIIH2xQQ32xqI4x32xIIII")
 _NS = 1_000_000_000
 _DELETED = b" (deleted)"
 
@@ -34,7 +34,13 @@ class Status(NamedTuple):
     link_count: int
     uid: int
     gid: int
+    size_bytes: int
     is_device: bool
+
+    @property
+    def on_disk(self) -> OnDisk:
+        """What counts for the memory."""
+        return OnDisk(self.uid, self.gid, self.mode, self.size_bytes)
 
     @property
     def key(self) -> FileKey:
@@ -46,12 +52,13 @@ def status_of(fd: int, name: bytes = b"") -> Status:
     """Return the status of ``fd``, or of ``name`` in it, which is not followed."""
     flags = _AT_SYMLINK_NOFOLLOW if name else _AT_EMPTY_PATH
     found = syscalls.statx(fd, name, flags=flags, mask=_STATX_BASIC_STATS | _STATX_BTIME)
-    mask, links, uid, gid, mode, inode, born, born_ns, rmajor, rminor, major, minor = (
+    mask, links, uid, gid, mode, inode, size, born, born_ns, rmajor, rminor, major, minor = (
         _STATX.unpack_from(found)
     )
     birth = born * _NS + born_ns if mask & _STATX_BTIME else 0
     is_device = bool(rmajor or rminor)
-    return Status(os.makedev(major, minor), inode, birth, mode, links, uid, gid, is_device)
+    device = os.makedev(major, minor)
+    return Status(device, inode, birth, mode, links, uid, gid, size, is_device)
 
 
 def path_of(fd: int) -> bytes:

@@ -59,6 +59,7 @@ class Remembered(NamedTuple):
     rdev: tuple[int, int] = (0, 0)
     set_ids: int | None = None
     xattrs: Mapping[str, bytes] | None = None
+    size_bytes: int | None = None  # when set-id bits or capabilities were given
 
     def over(self, older: "Remembered") -> "Remembered":
         """Return this, and what ``older`` says of the rest."""
@@ -67,7 +68,8 @@ class Remembered(NamedTuple):
         device, rdev = (self.device, self.rdev) if self.device else (older.device, older.rdev)
         set_ids = older.set_ids if self.set_ids is None else self.set_ids
         xattrs = older.xattrs if self.xattrs is None else self.xattrs
-        return Remembered(uid, gid, device, rdev, set_ids, xattrs)
+        size_bytes = older.size_bytes if self.size_bytes is None else self.size_bytes
+        return Remembered(uid, gid, device, rdev, set_ids, xattrs, size_bytes)
 
     def on(self, entry: Entry) -> Entry:
         """Return ``entry``, read from the disk, with what is remembered of it."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rootrun.fakeroot.ownership import FileKey, OwnershipMemory, StandIns, birth_ns
+from rootrun.fakeroot.ownership import FileKey, OnDisk, OwnershipMemory, StandIns, birth_ns
 from rootrun.layer.compare import Remembered
 from rootrun.layer.entry import EntryType
 
@@ -50,7 +50,7 @@ def test_an_owner_is_recalled_by_name_and_by_descriptor(
     file: Path, memory: OwnershipMemory
 ) -> None:
     assert recalled(memory, file) == Remembered(5, 6)
-    assert memory.recall(key_of(file), uid=0, gid=0) == Remembered(5, 6)
+    assert memory.recall(key_of(file), OnDisk(0, 0, 0o100644, 0)) == Remembered(5, 6)
 
 
 def test_a_directory_is_asked_about_by_its_descriptor(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_file_of_the_same_number_that_was_born_later_is_another(
     file: Path, memory: OwnershipMemory
 ) -> None:
     key = key_of(file)
-    assert memory.recall(key._replace(birth_ns=key.birth_ns + 1), uid=0, gid=0) is None
+    assert memory.recall(key._replace(birth_ns=key.birth_ns + 1), OnDisk(0, 0, 0o100644, 0)) is None
 
 
 @pytest.mark.parametrize(
@@ -113,8 +113,8 @@ def test_a_copied_up_file_is_known_by_the_number_that_the_view_shows(file: Path)
     seen = key_of(file)._replace(inode=7)
     memory.remember(key_of(file), Remembered(5, 6), seen_as=seen)
     assert (
-        memory.recall(seen, uid=0, gid=0)
-        == memory.recall(key_of(file), uid=0, gid=0)
+        memory.recall(seen, OnDisk(0, 0, 0o100644, 0))
+        == memory.recall(key_of(file), OnDisk(0, 0, 0o100644, 0))
         == Remembered(5, 6)
     )
 
@@ -134,5 +134,5 @@ def test_it_grows_with_the_files_that_exist_alone(file: Path) -> None:
 def test_an_owner_that_the_disk_has_is_the_kernel_s_word(file: Path) -> None:
     memory = OwnershipMemory(lambda: (), StandIns(999, 999))
     memory.remember(key_of(file), Remembered(70000, 70001), seen_as=key_of(file))
-    assert memory.recall(key_of(file), uid=999, gid=999) == Remembered(70000, 70001)
-    assert memory.recall(key_of(file), uid=5, gid=999) == Remembered(5, 70001)
+    assert memory.recall(key_of(file), OnDisk(999, 999, 0o100644, 0)) == Remembered(70000, 70001)
+    assert memory.recall(key_of(file), OnDisk(5, 999, 0o100644, 0)) == Remembered(5, 70001)

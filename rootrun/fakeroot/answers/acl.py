@@ -29,7 +29,7 @@ from rootrun.fakeroot.caller import Caller
 from rootrun.fakeroot.credentials import Credentials
 from rootrun.fakeroot.files import Files
 from rootrun.fakeroot.handler import Handler
-from rootrun.fakeroot.ownership import FileKey, OwnershipMemory
+from rootrun.fakeroot.ownership import FileKey, OnDisk, OwnershipMemory
 from rootrun.fakeroot.permission import check_owner
 from rootrun.fakeroot.upper import Status, status_of
 from rootrun.layer.compare import Remembered
@@ -97,7 +97,7 @@ class _Acls:
         return None if true is None else shown_acl(on_disk, true)
 
     def _known(self, key: FileKey) -> Mapping[str, bytes]:
-        known = self._memory.recall(key, uid=0, gid=0)
+        known = self._memory.recall(key, OnDisk(0, 0, 0, 0))
         return {} if known is None or known.xattrs is None else known.xattrs
 
     def _remember(self, fd: int, attribute: str, value: bytes) -> None:

@@ -15,11 +15,12 @@ from rootrun.fakeroot.caller import (
     no_such,
     signed,
 )
-from rootrun.fakeroot.files import Files, without_privileges
+from rootrun.fakeroot.files import Files
 from rootrun.fakeroot.handler import Handler
 from rootrun.fakeroot.names import Names
-from rootrun.fakeroot.ownership import StandIns
+from rootrun.fakeroot.ownership import StandIns, without_privileges
 from rootrun.fakeroot.upper import path_of, status_of
+from rootrun.layer.compare import Remembered
 
 _KEEP = 0xFFFFFFFF
 _KEEP_SHORT = 0xFFFF
@@ -69,8 +70,9 @@ def _answer(
             raise no_such(errno.EPERM)
         _change(fd, owner, files.stand_ins)
         status = status_of(fd)
-        left = without_privileges(files.recall(fd, status), status)
-        files.note(fd, left._replace(uid=owner.uid, gid=owner.gid), status)
+        # A device of the base is one of the run from here on: its record goes by the path.
+        known = without_privileges(files.recall(fd, status) or Remembered(), status.mode)
+        files.note(fd, known._replace(uid=owner.uid, gid=owner.gid), status)
     finally:
         os.close(fd)
     return 0

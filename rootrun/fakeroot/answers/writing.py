@@ -1,6 +1,6 @@
-"""Writing to files, where their privileges are remembered: it takes them away (write(2)).
+"""Truncation of files whose privileges are remembered: it takes them away, as any writing does.
 
-Only openings that truncate or append are seen as such. touch(1) opens a file for writing, too.
+Other writing shows in the size, or not at all: touch(1) opens a file for it, too.
 """
 
 import os
@@ -10,8 +10,9 @@ from functools import partial
 from rootrun.fakeroot import calls
 from rootrun.fakeroot.answers.opening import opening_of
 from rootrun.fakeroot.caller import AT_FDCWD, Caller
-from rootrun.fakeroot.files import Files, copy_up, without_privileges
+from rootrun.fakeroot.files import Files, copy_up
 from rootrun.fakeroot.handler import Handler
+from rootrun.fakeroot.ownership import without_privileges
 from rootrun.fakeroot.upper import status_of
 
 
@@ -30,8 +31,8 @@ def _attend(files: Files, caller: Caller, name: str) -> None:
     try:
         status = status_of(fd)
         known = files.recall(fd, status)
-        left = without_privileges(known, status)
-        if known is not None and (known.set_ids, known.xattrs) != (left.set_ids, left.xattrs):
+        left = without_privileges(known, status.mode) if known is not None else None
+        if known is not None and left is not None and left != known:
             copy_up(fd)
             files.note(fd, left)
     finally:
@@ -44,7 +45,7 @@ def _opened(caller: Caller, name: str) -> int | None:
         path = caller.path_at(caller.arguments[0])
         return caller.named(AT_FDCWD, path, follow=True, may_be_empty=False)
     opening = opening_of(caller, name)
-    if opening is None or not opening.flags & (os.O_TRUNC | os.O_APPEND):
+    if opening is None or not opening.flags & os.O_TRUNC:
         return None
     follow = opening.follows
     return caller.named(opening.directory, opening.path, follow=follow, may_be_empty=False)
