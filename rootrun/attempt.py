@@ -15,7 +15,7 @@ from rootrun.layer.diff import Change
 from rootrun.layer.policy import LayerPolicy
 from rootrun.plan import container_spec, mount_points
 from rootrun.request import Request
-from rootrun.rootfs.backend import Rootfs, open_rootfs
+from rootrun.rootfs.backend import ON_TMPFS, Rootfs, open_rootfs
 from rootrun.sandbox.idmap import IdMap
 from rootrun.sandbox.spec import Conditions, ContainerSpec, Step
 
@@ -44,7 +44,13 @@ class Attempt(NamedTuple):
 
 
 @contextmanager
-def attempt(job: Job, *, scratch: Path, conditions: Conditions | None = None) -> Iterator[Attempt]:
+def attempt(
+    job: Job,
+    *,
+    scratch: Path,
+    conditions: Conditions | None = None,
+    prefers_tmpfs: bool = False,
+) -> Iterator[Attempt]:
     """Make a root below ``scratch`` and the container that is to run in it."""
     request, base, config, steps, id_map = job
     planned = plan_emulation(request, id_map=id_map, stack=base.stack)
@@ -56,7 +62,7 @@ def attempt(job: Job, *, scratch: Path, conditions: Conditions | None = None) ->
                 memory=base.probe_memory,
                 mount_points=mount_points(request, base.stack),
                 stand_ins=planned.stand_ins,
-                wanted=request.sandbox.rootfs,
+                wanted=ON_TMPFS if prefers_tmpfs else request.sandbox.rootfs,
             )
         )
         copy_in(request.copies, root=rootfs.root, mtime_s=request.policy.mtime_s)

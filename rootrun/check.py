@@ -1,6 +1,7 @@
 """``--check``: the steps once more, under other conditions, and what came out otherwise."""
 
 import logging
+import os
 import time
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from rootrun.compose.difference import Difference, differences, outcome_of
 from rootrun.errors import NotReproducibleError
 from rootrun.layer.compare import DiffNotes
 from rootrun.plan import check_outcome
+from rootrun.rootfs.backend import COPY
 from rootrun.sandbox.container import run_container
 from rootrun.sandbox.spec import Conditions
 
@@ -17,17 +19,24 @@ log = logging.getLogger(__name__)
 # A full second and a bit: many programs write times of that grain.
 _CLOCK_STEP_S = 1.1
 _SHOWN = 100
+_MEMORY_SHARE = 8  # a change may take that part of the free memory
 OTHERWISE = Conditions(first_pid=20_000, cpu_count=1, uptime_offset_s=100_000)
 
 
-def check_again(job: Job, first: Attempt, *, scratch: Path, started_s: float) -> None:
+def check_again(
+    job: Job, first: Attempt, *, scratch: Path, started_s: float, layer_bytes: int
+) -> None:
     """Run ``job`` again below ``scratch`` and compare with ``first``, which has ended.
 
-    ``started_s`` is when that was started (monotonic). Raises NotReproducibleError, after a line
-    for each path that differs, and ScriptError if the steps fail this time.
+    ``started_s`` is when that was started (monotonic), ``layer_bytes`` what came of it. Raises
+    NotReproducibleError, after a line for each path that differs, and ScriptError if the steps fail
+    this time.
     """
     scratch.mkdir()
-    with attempt(job, scratch=scratch, conditions=OTHERWISE) as second:
+    # A tmpfs tells the names in a directory in another order than a disk.
+    fits = layer_bytes * _MEMORY_SHARE < _available_bytes()
+    is_small = fits and job.request.sandbox.rootfs != COPY
+    with attempt(job, scratch=scratch, conditions=OTHERWISE, prefers_tmpfs=is_small) as second:
         time.sleep(max(0.0, started_s + _CLOCK_STEP_S - time.monotonic()))
         log.info("check: running again, at another time, with other pids and one processor")
         check_outcome(run_container(second.spec), second.spec)
@@ -39,6 +48,10 @@ def check_again(job: Job, first: Attempt, *, scratch: Path, started_s: float) ->
             )
         )
     _report(found)
+
+
+def _available_bytes() -> int:
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _report(found: list[Difference]) -> None:

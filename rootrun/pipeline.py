@@ -75,7 +75,13 @@ def run(request: Request, *, progress: Progress) -> RunResult:
         if request.is_checked:
             from rootrun.check import check_again
 
-            check_again(job, first, scratch=scratch / "again", started_s=started_s)
+            check_again(
+                job,
+                first,
+                scratch=scratch / "again",
+                started_s=started_s,
+                layer_bytes=layer.size_bytes,
+            )
         result = _finish(request, image, sink, layer)
         sink.commit()
         base.verification.remember()

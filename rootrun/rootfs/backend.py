@@ -22,6 +22,7 @@ from rootrun.store.trust import boot_id
 log = logging.getLogger(__name__)
 
 AUTO, OVERLAY, COPY = "auto", "overlay", "copy"
+ON_TMPFS = "on tmpfs"
 _TMPFS = "tmpfs"  # among the devices of the probe's memory
 
 
@@ -61,10 +62,16 @@ def open_rootfs(
 
     The script sees an empty file for each device of the image that is at one of ``stand_ins``.
 
-    The choice is logged with its reason. ``memory`` is a file that keeps what
+    ``wanted`` ON_TMPFS is AUTO, but with the upper of an overlay on a tmpfs, where that works. The
+    choice is logged with its reason. ``memory`` is a file that keeps what
     was probed, for this boot. Raises SandboxError if the backend does not work here.
     """
-    place = None if wanted == COPY else _upper_place(scratch, memory, must_serve=wanted == OVERLAY)
+    place = None
+    if wanted == ON_TMPFS and _tmpfs_refusal(scratch, memory) is None:
+        log.info("rootfs: overlay, upper on a tmpfs")
+        place = UpperPlace.TMPFS
+    elif wanted != COPY:
+        place = _upper_place(scratch, memory, must_serve=wanted == OVERLAY)
     if place is not None:
         return overlay_rootfs(
             stack, scratch=scratch, place=place, mount_points=mount_points, stand_ins=stand_ins
@@ -83,8 +90,7 @@ def _upper_place(scratch: Path, memory: Path, *, must_serve: bool) -> UpperPlace
     if on_disk is None:
         log.info("rootfs: overlay, upper on the disk of %s", scratch.parent)
         return UpperPlace.SCRATCH
-    # The lowers of the probe are on the tmpfs too: what a tmpfs can do is the same everywhere.
-    on_tmpfs = _probed(_TMPFS, memory, lambda: _probe_tmpfs(scratch))
+    on_tmpfs = _tmpfs_refusal(scratch, memory)
     if on_tmpfs is None:
         log.info("rootfs: overlay, upper on a tmpfs, since on %s: %s", scratch.parent, on_disk)
         return UpperPlace.TMPFS
@@ -98,6 +104,12 @@ def _upper_place(scratch: Path, memory: Path, *, must_serve: bool) -> UpperPlace
         *(scratch.parent, on_disk, on_tmpfs),
     )
     return None
+
+
+def _tmpfs_refusal(scratch: Path, memory: Path) -> str | None:
+    """Return why an upper on a tmpfs would not do, None if it does."""
+    # The lowers of the probe are on the tmpfs too: what a tmpfs can do is the same everywhere.
+    return _probed(_TMPFS, memory, lambda: _probe_tmpfs(scratch))
 
 
 def _probe_tmpfs(scratch: Path) -> str | None:

@@ -65,6 +65,7 @@ def test_each_path_that_differs_is_named_and_how(any_workplace: Workplace) -> No
 
 
 CONDITIONS = """\
+mkdir /d; for n in a b c d e f g h i j k l; do touch /d/$n; done; find /d > /names
 date +%s > /time; cut -d. -f1 /proc/uptime > /uptime; cut -d' ' -f1 /proc/self/stat > /pid
 grep Cpus_allowed_list /proc/self/status > /processors
 """
@@ -76,7 +77,7 @@ def test_the_second_run_is_at_another_time_with_other_pids(any_workplace: Workpl
     stderr = any_workplace.run(*args, "--check").stderr.decode()
     uptimes = re.findall(r"'uptime': content .*: b'(\d+)\\n' and b'(\d+)\\n'", stderr)
     told = set(re.findall(r"check: '(\w+)': content", stderr))
-    assert told >= {"time", "uptime", "pid"}
+    assert told >= {"time", "uptime", "pid", "names"}
     assert ("processors" in told) == (len(os.sched_getaffinity(0)) > 1)
     assert uptimes, stderr
 
