@@ -33,7 +33,7 @@ _MAY_IMPORT = {
     "compose": {*_VALUES, *_FORMATS, "store", "sandbox", "fakeroot", "rootfs"},
     "plan": {*_VALUES, *_FORMATS, "store", "sandbox", "rootfs"},
     "attempt": {"plan", *_VALUES, *_FORMATS, "sandbox", "rootfs", "compose"},
-    "check": {"attempt", "plan", *_VALUES, *_FORMATS, "sandbox", "compose"},
+    "check": {"attempt", "plan", *_VALUES, *_FORMATS, "sandbox", "rootfs", "compose"},
     "pipeline": {
         *("attempt", "check", "plan", *_VALUES, *_FORMATS),
         *("store", "sandbox", "rootfs", "compose"),
