@@ -4,8 +4,8 @@ echo 127.0.1.1 rootrun >> /etc/hosts
 useradd -m -s /bin/sh alice
 groupadd -g 3000 extra
 usermod -aG extra alice
-mkdir -m 777 /work
-cd /work
+mkdir -m 777 /place
+cd /place
 {
     sudo -u alice id
     sudo -u alice -g extra id

@@ -11,8 +11,8 @@ whoami
 touch f."$1"
 stat -c '%n %U:%G' f."$1"
 END
-mkdir -m 777 /work
-cd /work
+mkdir -m 777 /place
+cd /place
 {
     sh /show root
     su alice -c 'sh /show su'
@@ -28,5 +28,5 @@ cd /work
     su alice -c 'cd; umask 077; mkdir -p a/b; touch a/b/c; ln -s c a/b/d; mkfifo a/p'
     su alice -c 'touch mine; chgrp extra mine; stat -c "%U:%G" mine'
     su alice -c 'umask 002; (id; umask) & wait; exec setsid -w id'
-    find /work /home -printf '%p %u:%g %m\n' | sort
+    find /place /home -printf '%p %u:%g %m\n' | sort
 } > /said 2>&1
