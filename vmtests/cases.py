@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
@@ -50,6 +51,13 @@ _COMMANDS = [
     "touch {one}",
     "tar -cf /tmp/t -C /old . && tar -xpf /tmp/t -C {one}; rm -f /tmp/t",
 ]
+
+
+def selected(request: pytest.FixtureRequest, cases: list[Case]) -> list[Case]:
+    """Return those of ``cases`` that this session is to test: no other is run in a guest."""
+    tests = [item for item in request.session.items if isinstance(item, pytest.Function)]
+    chosen = [item.callspec.params.get("case") for item in tests if hasattr(item, "callspec")]
+    return [case for case in cases if case in chosen]
 
 
 def own_cases() -> list[Case]:

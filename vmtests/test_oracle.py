@@ -10,7 +10,7 @@ from tests.e2e.programs.difference import difference
 from tests.support.images import docker_archive, oci_layout
 from tests.support.users import Account
 from tests.support.workplace import Workplace
-from vmtests.cases import own_cases, random_cases
+from vmtests.cases import own_cases, random_cases, selected
 from vmtests.images import Kernel
 from vmtests.oracle import OWNERS, Case, Truth, busybox_layers, real_root
 
@@ -49,16 +49,10 @@ def busybox_truths(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Truths:
     """What the scripts on a busybox came to, those that are to be tested."""
-    cases = _selected(request)
+    cases = selected(request, _CASES)
     tmp = tmp_path_factory.mktemp("oracle")
     base = docker_archive(tmp / "base.tar", busybox_layers())
     return real_root(usual_kernel, basic_rootfs, base, cases, tmp=tmp)
-
-
-def _selected(request: pytest.FixtureRequest) -> list[Case]:
-    tests = [item for item in request.session.items if isinstance(item, pytest.Function)]
-    chosen = [item.callspec.params.get("case") for item in tests if hasattr(item, "callspec")]
-    return [case for case in _CASES if case in chosen]
 
 
 @pytest.fixture(scope="module")
