@@ -68,7 +68,7 @@ vmtest: env
 
 vmtest-short: env
 	$(BIN)/python -m vmtests.prepare --short
-	$(BIN)/python -m pytest vmtests -m short $(PYTEST_ARGS)
+	$(BIN)/python -m pytest vmtests -m "short and not slow" $(PYTEST_ARGS)
 
 bench-vm: env
 	$(BIN)/python -m vmtests.bench

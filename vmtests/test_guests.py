@@ -1,7 +1,7 @@
 """rootrun in guests of each kernel: the layer is the one that their real root makes."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -46,21 +46,17 @@ def truths(machine: Machine) -> Mapping[str, Truth]:
     return run_as_real_root(machine, BASE, [case.name for case in _CASES])
 
 
-def _places(names: Iterable[str]) -> list[object]:
-    """Return kernels and names of scripts as parameters, with the mark of what CI runs."""
-    return [
-        pytest.param(kernel, name, marks=[pytest.mark.short] if _is_short(kernel, name) else [])
-        for kernel in KERNELS
-        for name in names
-    ]
+def _kernels() -> list[object]:
+    return [pytest.param(n, marks=() if n == _OLD else pytest.mark.slow) for n in KERNELS]
 
 
-def _is_short(kernel: str, name: str) -> bool:
-    return kernel == _OLD and name in _SHORT_NAMES
+def _names() -> list[object]:
+    return [pytest.param(n, marks=pytest.mark.short if n in _SHORT_NAMES else ()) for n in _NAMES]
 
 
 @pytest.mark.parametrize("way", _WAYS)
-@pytest.mark.parametrize(("machine", "name"), _places(_NAMES), indirect=["machine"])
+@pytest.mark.parametrize("name", _names())
+@pytest.mark.parametrize("machine", _kernels(), indirect=True, scope="module")
 def test_the_layer_is_that_of_the_guests_root(
     machine: Machine, name: str, way: str, truths: Mapping[str, Truth]
 ) -> None:
@@ -72,7 +68,7 @@ def test_the_layer_is_that_of_the_guests_root(
         assert layer_digest(answer) == f"sha256:{expected}", owner
 
 
-@pytest.mark.parametrize("machine", KERNELS, indirect=True)
+@pytest.mark.parametrize("machine", _kernels(), indirect=True, scope="module")
 def test_nothing_is_left_behind(machine: Machine) -> None:
     answer = run(machine, "tester")
     _expect_known(answer)
