@@ -6,7 +6,17 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from tests.support.tarball import Member, directory, fifo, file, opaque, symlink, tarball, whiteout
+from tests.support.tarball import (
+    Member,
+    directory,
+    fifo,
+    file,
+    hardlink,
+    opaque,
+    symlink,
+    tarball,
+    whiteout,
+)
 
 TOP = "t"
 """All of the layers and operations is below it."""
@@ -54,8 +64,10 @@ def arbitrary_layer(draw: st.DrawFn) -> ArbitraryLayer:
             above = "/".join(path.split("/")[:count])
             if _has_parent(members, above):
                 members[above] = directory(above, mode=draw(_DIRECTORY_MODES))
+        files = sorted(path for path, member in members.items() if member.header.isreg())
         if _has_parent(members, path):
-            members[path] = draw(_member(path))
+            target = draw(st.sampled_from(["", *files]))
+            members[path] = hardlink(path, target) if target else draw(_member(path))
     directories = [path for path, member in members.items() if member.header.isdir()]
     hidden = draw(st.lists(st.sampled_from(directories), max_size=1))
     gone = [path for path in draw(st.lists(_PATHS, max_size=4)) if _has_parent(members, path)]
@@ -93,6 +105,12 @@ def _operation(path: str, other: str, word: str) -> Iterable[str]:
     yield f"ln -sfn {two} {one}"
     yield f"mkfifo {one}"
     yield f"chown 0:0 {one}"
+    yield f"chown 5:6 {one}"
+    yield f"chown -h 7 {one}"
+    yield f"{is_no_fifo} && dd of={one} bs=1 seek=2 count=0"  # truncated, or made longer
+    yield f"{is_no_fifo} && printf z | dd of={one} bs=1 conv=notrunc"
+    yield f"mkdir -p {one}/e/f && mv {one}/e {two}"
+    yield f"mv {one} /{TOP}/a && mkdir {one} && mv /{TOP}/a {one}"
 
 
 OPERATIONS = st.builds(
