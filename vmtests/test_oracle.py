@@ -19,6 +19,7 @@ pytestmark = pytest.mark.vm
 _CASES = [*own_cases(), *random_cases()]
 _SHORT = {"owners", "deletions", "devices", "modes", "odd_names", "users", "random-3"}
 # Where no run in a user namespace can do as a real root, with the reason.
+_LET_IN = "with one id, users that busybox changes to are let into what is closed to them"
 _WRITTEN = (
     "a write takes the set-id bits of a file from all but those with CAP_FSETID in the initial"
     " user namespace (setattr_should_drop_suidgid in fs/attr.c)"
@@ -98,8 +99,14 @@ _WAYS = {
 @pytest.mark.parametrize("way", _WAYS)
 @pytest.mark.parametrize("case", _short(_CASES))
 def test_the_layer_is_that_of_a_real_root(
-    case: Case, way: str, busybox_truths: Truths, busybox_places: Mapping[str, Workplace]
+    case: Case,
+    way: str,
+    busybox_truths: Truths,
+    busybox_places: Mapping[str, Workplace],
+    request: pytest.FixtureRequest,
 ) -> None:
+    if case.name == "switching" and _WAYS[way][0] == "single":
+        request.applymarker(pytest.mark.xfail(reason=_LET_IN, raises=AssertionError))
     truth = busybox_truths[case.name]
     assert truth.status == 0, truth.said
     caller, *options = _WAYS[way]
