@@ -104,7 +104,6 @@ def test_an_overlay_asked_for_where_none_can_be_is_refused(machine: Machine) -> 
     _assert_refused(machine, refused, "overlay", "rootrun: hint: ")
 
 
-_NO_HINT = "what the monitor's unshare(2) lacks is told without a hint"
 _SETTINGS = {
     "kernel.unprivileged_userns_clone": "1",
     "user.max_user_namespaces": "10000",
@@ -119,7 +118,7 @@ _SETTINGS = {
     [
         *("kernel.unprivileged_userns_clone", "user.max_user_namespaces"),
         "user.max_mnt_namespaces",
-        pytest.param("user.max_pid_namespaces", marks=pytest.mark.xfail(reason=_NO_HINT)),
+        "user.max_pid_namespaces",
     ],
 )
 def test_namespaces_that_are_off(user: str, setting: str, machine: Machine) -> None:

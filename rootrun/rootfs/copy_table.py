@@ -106,8 +106,11 @@ def ctime_tells(directory_fd: int) -> bool:
 
 def _file_system_of(fd: int) -> str:
     """Return the type of file system that ``fd`` is on (proc_pid_mountinfo(5)); "" if unknown."""
-    with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as lines:
-        mount_id = next((line.split()[1] for line in lines if line.startswith("mnt_id:")), "")
+    try:
+        with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as lines:
+            mount_id = next((line.split()[1] for line in lines if line.startswith("mnt_id:")), "")
+    except PermissionError:  # before Linux 5.14, of a process that is not dumpable
+        return ""
     with open("/proc/self/mountinfo", "rb") as mounts:
         for mount in mounts:
             fields, _, rest = mount.partition(b" - ")

@@ -63,7 +63,7 @@ def _stages(spec: ContainerSpec, plan: MountPlan, channel: InnerChannel) -> tupl
     return (
         _Stage("mount", lambda: _switch_root(spec, plan, channel)),
         _Stage("lock mounts", lambda: _lock_mounts(spec, channel)),
-        _Stage("set hostname", lambda: syscalls.set_hostname(spec.hostname)),
+        _Stage("set hostname", lambda: _set_hostname(spec, channel)),
         _Stage("set up network", lambda: _set_up_network(spec)),
         _Stage("run", lambda: _run_steps(spec, channel)),
     )
@@ -116,6 +116,14 @@ def _lock_mounts(spec: ContainerSpec, channel: InnerChannel) -> None:
     syscalls.die_with_parent()
     send(channel.status, "unmapped")
     channel.wait_for_go()
+
+
+def _set_hostname(spec: ContainerSpec, channel: InnerChannel) -> None:
+    try:
+        syscalls.set_hostname(spec.hostname)
+    except PermissionError:  # by the seccomp filter of a container around us (podman)
+        text = f"set hostname: {os.strerror(errno.EPERM)}: the script sees that of this machine"
+        send(channel.status, "warning", text)
 
 
 def _set_up_network(spec: ContainerSpec) -> None:

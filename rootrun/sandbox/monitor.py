@@ -13,6 +13,7 @@ from rootrun.sandbox.channel import InnerChannel
 from rootrun.sandbox.forking import FORWARDED_SIGNALS, fork_child
 from rootrun.sandbox.init import run_init
 from rootrun.sandbox.mounts import MountPlan
+from rootrun.sandbox.refusal import namespace_error
 from rootrun.sandbox.spec import ContainerSpec
 from rootrun.sandbox.wire import send, send_error
 
@@ -33,13 +34,20 @@ def run_monitor(spec: ContainerSpec, plan: MountPlan, outer_channel: InnerChanne
     channel = outer_channel.keep_only_this()
     try:
         _leave_caller_behind()
-        syscalls.unshare(_NAMESPACES | (0 if spec.has_host_network else syscalls.CLONE_NEWNET))
+        _unshare(_NAMESPACES | (0 if spec.has_host_network else syscalls.CLONE_NEWNET))
         init = fork_child(lambda: run_init(spec, plan, channel))
         send(channel.status, "init", init)
         _watch(init, channel)
     except BaseException as error:
         send_error(channel.status, error, stage="create container")
         raise
+
+
+def _unshare(flags: int) -> None:
+    try:
+        syscalls.unshare(flags)
+    except OSError as error:
+        raise namespace_error(error, step="create namespaces") from error
 
 
 def _leave_caller_behind() -> None:

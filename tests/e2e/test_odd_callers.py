@@ -1,5 +1,6 @@
 """Callers as they come: odd paths, no home, no account, closed streams, other groups."""
 
+import errno
 import os
 import pty
 import subprocess
@@ -9,14 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from rootrun.fakeroot import bpf
 from tests.support.images import assert_image_valid
 from tests.support.program import clean_environment, installation
 from tests.support.public import make_public_directory
 from tests.support.require import require
+from tests.support.restricted import run_below
 from tests.support.users import Account
 from tests.support.workplace import Workplace, top_layer
 
 pytestmark = pytest.mark.userns
+_SETHOSTNAME = 170  # on x86-64
 
 NAMES = {
     "comma": "a,b",
@@ -230,3 +234,19 @@ def test_the_script_has_no_terminal_of_the_caller(any_workplace: Workplace) -> N
     os.close(controller)
     assert done.returncode == 0
     assert list(top_layer(any_workplace.path / "o.tar")) == ["said"]
+
+
+def test_where_no_host_name_can_be_set_the_script_runs_with_a_word(
+    lone_workplace: Workplace,
+) -> None:
+    require(os.uname().machine == "x86_64", "the filter is for x86-64")
+    forbidding: list[bpf.Item] = [
+        *(bpf.load(bpf.OFFSET_NUMBER), bpf.jump_if_equal(_SETHOSTNAME, "", "others")),
+        *(bpf.answer(bpf.RETURN_ERRNO | errno.EPERM), "others", bpf.answer(bpf.RETURN_ALLOW)),
+    ]
+    argv: list[str | Path] = [installation() / "bin" / "rootrun", "--from"]
+    argv += [lone_workplace.base(), "-o", "out.tar", "--", "touch", "/x"]
+    done = run_below(bpf.assemble(forbidding), argv, lone_workplace)
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"warning: set hostname: Operation not permitted: the script sees" in done.stderr
+    assert list(top_layer(lone_workplace.path / "out.tar")) == ["x"]

@@ -5,6 +5,8 @@ As Nix since 2.20 has it: set-id modes are EPERM, extended attributes are neithe
 
 import errno
 import os
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from rootrun.fakeroot import bpf, calls
@@ -49,11 +51,17 @@ def restricted_build(
     place.write("restricted.sh", script)
     argv: list[str | Path] = [installation() / "bin" / "rootrun", "--from", base]
     argv += ["--script", "restricted.sh", "-o", output, *args]
-    program = _filter(is_traceable=is_traceable)
-    source = _LAUNCHER.format(program=program, argv=[os.fspath(arg) for arg in argv], **_PRCTL)
-    done = run_python(source, account=place.account, cwd=place.path)
+    done = run_below(_filter(is_traceable=is_traceable), argv, place)
     assert done.returncode == 0, done.stderr.decode()
     return place.path / output, done.stderr.decode()
+
+
+def run_below(
+    program: bytes, argv: Sequence[str | Path], place: Workplace
+) -> subprocess.CompletedProcess[bytes]:
+    """Run ``argv`` in ``place`` below the seccomp filter ``program``, without new privileges."""
+    source = _LAUNCHER.format(program=program, argv=[os.fspath(arg) for arg in argv], **_PRCTL)
+    return run_python(source, account=place.account, cwd=place.path)
 
 
 def _filter(*, is_traceable: bool) -> bytes:
