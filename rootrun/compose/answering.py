@@ -9,6 +9,7 @@ from rootrun.fakeroot.answers import answers_of
 from rootrun.fakeroot.dispatch import Dispatch
 from rootrun.fakeroot.files import BaseRecord, Files
 from rootrun.fakeroot.filters import FilterPlan
+from rootrun.fakeroot.glance import glances
 from rootrun.fakeroot.level import Level
 from rootrun.fakeroot.ownership import FileKey, OwnershipMemory
 from rootrun.fakeroot.supervisor import Answer
@@ -46,7 +47,9 @@ def answering(
         for path in recorded if is_by_file else ():
             files.names.add(os.fsencode(path.rpartition("/")[2]))
         sees_roots = plan.is_lone and plan.level is Level.FULL
-        with closing(Dispatch(answers_of(files, plan), sees_roots=sees_roots)) as dispatch:
+        with closing(
+            Dispatch(answers_of(files, plan), glances(files.names), sees_roots=sees_roots)
+        ) as dispatch:
             yield dispatch.answer, memory
     finally:
         tree.close()

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from rootrun.fakeroot.caller import Caller, userns_of
 from rootrun.fakeroot.calls import ARCHITECTURES, numbers
+from rootrun.fakeroot.glance import Glance
 from rootrun.fakeroot.handler import Handler
 from rootrun.sandbox.notify import Channel, SystemCall
 
@@ -18,10 +19,12 @@ class Dispatch:
     ``sees_roots``: all calls that may give a process another root are asked about, too.
     """
 
-    def __init__(self, answers: Mapping[str, Handler], *, sees_roots: bool) -> None:
+    def __init__(
+        self, answers: Mapping[str, Handler], glances: Mapping[str, Glance], *, sees_roots: bool
+    ) -> None:
         self._sees_roots = sees_roots
         self._answers = {
-            (arch, number): (name, answers[name])
+            (arch, number): (name, answers[name], glances.get(name))
             for arch in ARCHITECTURES
             for name, number in numbers(answers, arch).items()
         }
@@ -43,7 +46,9 @@ class Dispatch:
         found = self._answers.get((call.arch, call.number))
         if found is None:
             return None
-        name, handler = found
+        name, handler, glance = found
+        if glance is not None and glance(call, self._root):
+            return None
         if name in _CHANGES_OF_ROOT:
             self.close()
         return handler(Caller(call, channel, userns=self._userns, root=self._root), name)

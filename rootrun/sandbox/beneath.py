@@ -10,7 +10,7 @@ from rootrun.sandbox import syscalls
 
 _RESOLVE = 0x10 | 0x02  # RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS
 # struct open_how: flags, mode, resolve
-_FOLLOWING = struct.pack("=QQQ", os.O_PATH | os.O_CLOEXEC, 0, _RESOLVE)
+FOLLOWING = struct.pack("=QQQ", os.O_PATH | os.O_CLOEXEC, 0, _RESOLVE)
 _NOT_FOLLOWING = struct.pack("=QQQ", os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW, 0, _RESOLVE)
 _RACES_ENDURED = 32
 _AT_EMPTY_PATH = 0x1000
@@ -62,7 +62,7 @@ def open_in_root(root_fd: int, path: bytes, *, follow: bool) -> int:
     relative path starts at the root. A symlink at the end is followed if ``follow``, else opened.
     Raises the ``OSError`` that the process itself would get.
     """
-    how = _FOLLOWING if follow else _NOT_FOLLOWING
+    how = FOLLOWING if follow else _NOT_FOLLOWING
     for _ in range(_RACES_ENDURED):
         try:
             return syscalls.openat2(root_fd, path, how)

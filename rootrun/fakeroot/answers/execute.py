@@ -27,6 +27,7 @@ from rootrun.fakeroot.process_status import read_process_status
 _ELF_MAGIC = b"\x7fELF"
 _BEGINNING = 256  # bytes that the kernel looks at (BINPRM_BUF_SIZE)
 _ANY_EXECUTE = 0o111
+_SET_IDS = stat.S_ISUID | stat.S_ISGID
 _DEEPEST = 5  # interpreters of interpreters (execve(2))
 
 
@@ -41,6 +42,10 @@ class _Known(Protocol):
 
 class KnownFiles(Protocol):
     """What tells the true owner and mode of files."""
+
+    @property
+    def hides_set_ids(self) -> bool:
+        """Whether the disk holds no set-id bits."""
 
     def known(self, fd: int) -> _Known:
         """Return those of an open file."""
@@ -95,6 +100,8 @@ class _ExecuteAnswers:
         return _SetIds()
 
     def _set_ids_of(self, caller: Caller, fd: int) -> _SetIds:
+        if not self._files.hides_set_ids and not os.fstat(fd).st_mode & _SET_IDS:
+            return _SetIds()
         known = self._files.known(fd)
         if not known.mode & (stat.S_ISUID | stat.S_ISGID) or not known.mode & _ANY_EXECUTE:
             return _SetIds()

@@ -4,7 +4,13 @@ The only user of ctypes and prctl. Each function raises ``OSError`` whose text s
 of the system call and whose ``filename`` is the path it was about.
 """
 
-from rootrun.sandbox.syscalls.inspection import openat2, read_process, statx, write_process
+from rootrun.sandbox.syscalls.inspection import (
+    openat2,
+    read_process,
+    read_string,
+    statx,
+    write_process,
+)
 from rootrun.sandbox.syscalls.libc import AnyPath, syscall
 from rootrun.sandbox.syscalls.mounting import (
     CLONE_NEWCGROUP,
@@ -79,6 +85,7 @@ __all__ = [
     "openat2",
     "pivot_root",
     "read_process",
+    "read_string",
     "reset_internal_signals",
     "set_hostname",
     "statx",

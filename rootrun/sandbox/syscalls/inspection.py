@@ -75,6 +75,18 @@ def read_process(pid: int, address: int, size_bytes: int) -> bytes:
     return _content.raw[:count]
 
 
+def read_string(pid: int, address: int) -> bytes | None:
+    """Return the NUL-terminated string at ``address`` in a process, without its NUL.
+
+    None if its page is not readable, or it does not end there.
+    """
+    _ours.length = _theirs.length = _TRANSFER_BYTES - address % _TRANSFER_BYTES
+    _theirs.base = address
+    count: int = libc.process_vm_readv(pid, _our_address, 1, _their_address, 1, 0)
+    string = _content.value  # up to a NUL, which may be one of an earlier call
+    return string if len(string) < count else None
+
+
 def write_process(pid: int, address: int, content: bytes) -> int:
     """Write to ``address`` in a process and return how much of it was writable."""
     buffer = ctypes.create_string_buffer(content, len(content))
