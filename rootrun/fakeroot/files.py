@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from rootrun.fakeroot.names import Names
 from rootrun.fakeroot.ownership import OwnershipMemory, StandIns
 from rootrun.fakeroot.permission import Known
-from rootrun.fakeroot.upper import Status, UpperTree, status_of
+from rootrun.fakeroot.upper import Status, UpperTree, path_of, status_of
 from rootrun.layer.compare import Remembered
 from rootrun.layer.entry import EntryPath, EntryType
 from rootrun.layer.metadata import CAPABILITY
@@ -95,8 +95,9 @@ class Files:
         if self.tree.has(status):  # nothing else gets into a layer
             if remembered.set_ids or (remembered.xattrs and CAPABILITY in remembered.xattrs):
                 remembered = remembered._replace(size_bytes=status.size_bytes)
-            key = self._memory.key_of(status.key) or self.tree.key(fd, status)
-            self.names.add(_last(self.tree.path(fd, status)))
+            seen_at = path_of(fd)
+            key = self._memory.key_of(status.key) or self.tree.key(fd, status, seen_at)
+            self.names.add_last_of(seen_at)
             if status.link_count > 1 and not stat.S_ISDIR(status.mode):
                 self.names.add_linked()
             self._memory.remember(key, remembered, seen_as=status.key)
@@ -104,7 +105,7 @@ class Files:
     def note_new(self, fd: int, remembered: Remembered) -> None:
         """Remember of a file that was just made, and is in no lower."""
         status = status_of(fd)
-        self.names.add(_last(self.tree.path(fd, status)))
+        self.names.add_last_of(path_of(fd))
         self._memory.remember(status.key, remembered, seen_as=status.key)
 
     def note_moving(self, fd: int, status: Status) -> None:

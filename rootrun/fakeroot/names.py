@@ -30,6 +30,13 @@ class Names:
         self._names.add(name)
         self._has_all = self._has_all or len(self._names) > _MOST
 
+    def add_last_of(self, path: bytes) -> None:
+        """Have the last component of ``path`` be one, which is as for ``has_last_of``."""
+        name = path.rpartition(b"/")[2]
+        self.add(name)
+        if name.endswith(_DELETED):
+            self.add(name[: -len(_DELETED)])
+
     def add_linked(self) -> None:
         """Have all names of files with several be ones."""
         self._names |= self._linked

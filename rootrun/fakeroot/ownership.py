@@ -14,7 +14,7 @@ from rootrun.layer.compare import Remembered
 from rootrun.layer.metadata import CAPABILITY
 from rootrun.sandbox.beneath import birth_time_ns
 
-_FIRST_PRUNING = 16384
+_FIRST_PRUNING = 65536
 
 
 class FileKey(NamedTuple):

@@ -92,9 +92,12 @@ class UpperTree:
             path = path.removesuffix(_DELETED)
         return EntryPath(os.fsdecode(path.strip(b"/")))
 
-    def key(self, fd: int, status: Status) -> FileKey:
-        """Return the key of a file that is in the upper: that was copied up, or made by the run."""
-        return self._find(fd, status.birth_ns) or status.key  # deleted meanwhile
+    def key(self, fd: int, status: Status, seen_at: bytes) -> FileKey:
+        """Return the key of a file that is in the upper: that was copied up, or made by the run.
+
+        ``seen_at`` is what ``path_of`` has just told of it.
+        """
+        return self._find(fd, status.birth_ns, seen_at) or status.key  # deleted meanwhile
 
     def keys_above(self, fd: int, status: Status) -> Iterator[FileKey]:
         """Yield the keys of the directories that a file is in, those in the upper, from below."""
@@ -131,10 +134,10 @@ class UpperTree:
                 finally:
                     os.close(fd)
 
-    def _find(self, fd: int, birth: int) -> FileKey | None:
+    def _find(self, fd: int, birth: int, seen_at: bytes) -> FileKey | None:
         """Return the key of a file, None if the upper has none at its path."""
         for _ in range(_ATTEMPTS):
-            path = path_of(fd).strip(b"/") or b"."
+            path = seen_at.strip(b"/") or b"."
             try:
                 # Only its number is read: if the script has put a link in the way meanwhile, what
                 # is remembered is of no use to anybody, and forgotten in time.
@@ -144,7 +147,8 @@ class UpperTree:
                     raise
                 return None
             if key.birth_ns == birth:
-                return key  # else it was renamed between the two
+                return key
+            seen_at = path_of(fd)  # it was renamed between the two
         return None
 
 

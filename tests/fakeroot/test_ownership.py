@@ -123,11 +123,11 @@ def test_it_grows_with_the_files_that_exist_alone(file: Path) -> None:
     memory = OwnershipMemory(lambda: [key_of(file)])
     memory.remember(key_of(file), Remembered(5, 6), seen_as=key_of(file))
     largest = 0
-    for number in range(100_000):
+    for number in range(300_000):
         key = FileKey(number, 1)
         memory.remember(key, Remembered(1, 1), seen_as=key._replace(inode=number + 1_000_000))
         largest = max(largest, len(memory))
-    assert largest < 20_000
+    assert largest < 70_000
     assert recalled(memory, file) == Remembered(5, 6)
 
 

@@ -31,7 +31,7 @@ from rootrun.fakeroot.files import Files
 from rootrun.fakeroot.handler import Handler
 from rootrun.fakeroot.ownership import FileKey, OnDisk, OwnershipMemory
 from rootrun.fakeroot.permission import check_owner
-from rootrun.fakeroot.upper import Status, status_of
+from rootrun.fakeroot.upper import Status, path_of, status_of
 from rootrun.layer.compare import Remembered
 
 
@@ -104,6 +104,6 @@ class _Acls:
         status = status_of(fd)  # in the upper by now
         known = self._known(status.key)
         self._room.take(attribute, value, old=known.get(attribute))
-        key = self._files.tree.key(fd, status)
+        key = self._files.tree.key(fd, status, path_of(fd))
         remembered = Remembered(xattrs={**known, attribute: value})
         self._memory.remember(key, remembered, seen_as=status.key)

@@ -61,7 +61,8 @@ def _answer(
         return None
     fd = target.open(caller)
     try:
-        if is_plain and not files.names.has_last_of(path_of(fd)):
+        may_be_known = files.names.has_last_of(path_of(fd))
+        if is_plain and not may_be_known:
             return None
         is_allowed = may_chown(caller, fd, owner)
         if is_allowed is None:
@@ -71,7 +72,8 @@ def _answer(
         _change(fd, owner, files.stand_ins)
         status = status_of(fd)
         # A device of the base is one of the run from here on: its record goes by the path.
-        known = without_privileges(files.recall(fd, status) or Remembered(), status.mode)
+        recalled = files.recall(fd, status) if may_be_known else None
+        known = without_privileges(recalled or Remembered(), status.mode)
         files.note(fd, known._replace(uid=owner.uid, gid=owner.gid), status)
     finally:
         os.close(fd)
