@@ -19,7 +19,7 @@ _AT_EMPTY_PATH = 0x1000
 _AT_SYMLINK_NOFOLLOW = 0x100
 _STATX_BASIC_STATS, _STATX_BTIME = 0x7FF, 0x800
 # struct statx: mask, (block size, attributes), links, uid, gid, mode, inode, size, ..., birth, ...
-_STATX = struct.Struct("=I12xIIIH2xQQ32xqI4x32xIIII")
+_STATX = struct.Struct("=I12xIIIH2xQQ32xqI4x40xII")
 _NS = 1_000_000_000
 _DELETED = b" (deleted)"
 
@@ -35,7 +35,6 @@ class Status(NamedTuple):
     uid: int
     gid: int
     size_bytes: int
-    is_device: bool
 
     @property
     def on_disk(self) -> OnDisk:
@@ -52,13 +51,11 @@ def status_of(fd: int, name: bytes = b"") -> Status:
     """Return the status of ``fd``, or of ``name`` in it, which is not followed."""
     flags = _AT_SYMLINK_NOFOLLOW if name else _AT_EMPTY_PATH
     found = syscalls.statx(fd, name, flags=flags, mask=_STATX_BASIC_STATS | _STATX_BTIME)
-    mask, links, uid, gid, mode, inode, size, born, born_ns, rmajor, rminor, major, minor = (
-        _STATX.unpack_from(found)
-    )
+    fields = _STATX.unpack_from(found)
+    mask, links, uid, gid, mode, inode, size, born, born_ns, major, minor = fields
     birth = born * _NS + born_ns if mask & _STATX_BTIME else 0
-    is_device = bool(rmajor or rminor)
     device = os.makedev(major, minor)
-    return Status(device, inode, birth, mode, links, uid, gid, size, is_device)
+    return Status(device, inode, birth, mode, links, uid, gid, size)
 
 
 def path_of(fd: int) -> bytes:
