@@ -62,7 +62,8 @@ CONTAINERS = Rootfs(
     name="containers", suite="bookworm", packages=(*_TOOLS, "podman", "crun", "fuse-overlayfs")
 )
 APPARMOR = Rootfs(name="apparmor", suite="trixie", packages=(*_TOOLS, "apparmor"))
-ROOT_FILE_SYSTEMS = (BASIC, CONTAINERS, APPARMOR)
+NIX = Rootfs(name="nix", suite="trixie", packages=(*_TOOLS, "nix-bin"))
+ROOT_FILE_SYSTEMS = (BASIC, CONTAINERS, APPARMOR, NIX)
 
 
 def kernel(name: str) -> Kernel:
