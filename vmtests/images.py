@@ -61,9 +61,10 @@ BASIC = Rootfs(name="basic", suite="bookworm", packages=_TOOLS)
 CONTAINERS = Rootfs(
     name="containers", suite="bookworm", packages=(*_TOOLS, "podman", "crun", "fuse-overlayfs")
 )
+DOCKER = Rootfs(name="docker", suite="bookworm", packages=(*_TOOLS, "docker.io", "skopeo", "umoci"))
 APPARMOR = Rootfs(name="apparmor", suite="trixie", packages=(*_TOOLS, "apparmor"))
 NIX = Rootfs(name="nix", suite="trixie", packages=(*_TOOLS, "nix-bin"))
-ROOT_FILE_SYSTEMS = (BASIC, CONTAINERS, APPARMOR, NIX)
+ROOT_FILE_SYSTEMS = (BASIC, CONTAINERS, DOCKER, APPARMOR, NIX)
 
 
 def kernel(name: str) -> Kernel:
