@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rootrun.fakeroot import calls
+from rootrun.sandbox import bpf
 from rootrun.sandbox.beneath import open_in_root
 from rootrun.sandbox.notify import Channel, SystemCall
 from rootrun.sandbox.process_memory import read_memory, read_path, write_memory
@@ -68,7 +68,7 @@ class Caller:
     @property
     def has_short_ids(self) -> bool:
         """Whether the calls of ``calls.SHORT_IDS`` are those with ids of 16 bits here."""
-        return self.arch == calls.AUDIT_ARCH_I386
+        return self.arch == bpf.AUDIT_ARCH_I386
 
     def check_alive(self) -> None:
         """Raise ESRCH if it was killed: what was read of its pid may be another's."""

@@ -6,9 +6,7 @@ names are those tables' own: on i386, ``chown`` takes ids of 16 bits, and ``chow
 
 from collections.abc import Iterable, Mapping
 
-AUDIT_ARCH_X86_64 = 0xC000003E
-AUDIT_ARCH_I386 = 0x40000003
-AUDIT_ARCH_AARCH64 = 0xC00000B7
+from rootrun.sandbox.bpf import AUDIT_ARCH_AARCH64, AUDIT_ARCH_I386, AUDIT_ARCH_X86_64
 
 ARCHITECTURES = (AUDIT_ARCH_X86_64, AUDIT_ARCH_I386, AUDIT_ARCH_AARCH64)
 """In the order of the columns of ``NUMBERS``."""

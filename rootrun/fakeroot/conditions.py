@@ -4,8 +4,8 @@ import os
 import stat
 from collections.abc import Callable
 
-from rootrun.fakeroot import bpf
-from rootrun.fakeroot.bpf import Item
+from rootrun.sandbox import bpf
+from rootrun.sandbox.bpf import Item
 
 Condition = Callable[[str, str, str, bool], list[Item]]
 """Takes a call's name, the labels for yes and no, and whether its ids have 16 bits (i386).

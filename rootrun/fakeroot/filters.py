@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from rootrun.errors import RootrunError
-from rootrun.fakeroot import bpf, calls
-from rootrun.fakeroot.bpf import Item
+from rootrun.fakeroot import calls
 from rootrun.fakeroot.conditions import (
     Condition,
     if_any_bit,
@@ -28,10 +27,12 @@ from rootrun.fakeroot.conditions import (
 )
 from rootrun.fakeroot.level import Level
 from rootrun.fakeroot.ownership import StandIns
+from rootrun.sandbox import bpf
+from rootrun.sandbox.bpf import Item
 
 _ARCHITECTURES = {
-    "x86_64": (calls.AUDIT_ARCH_X86_64, calls.AUDIT_ARCH_I386),
-    "aarch64": (calls.AUDIT_ARCH_AARCH64,),
+    "x86_64": (bpf.AUDIT_ARCH_X86_64, bpf.AUDIT_ARCH_I386),
+    "aarch64": (bpf.AUDIT_ARCH_AARCH64,),
 }
 _SET_IDS = 0o6000  # S_ISUID | S_ISGID
 _VERDICTS = {
@@ -157,7 +158,7 @@ def _section(arch: int, rules: list[_Rule]) -> list[Item]:
     for rule in rules:
         for name, number in calls.numbers(rule.names, arch).items():
             other = f"{here} not {name}"
-            is_short = arch == calls.AUDIT_ARCH_I386 and name in calls.SHORT_IDS
+            is_short = arch == bpf.AUDIT_ARCH_I386 and name in calls.SHORT_IDS
             done = _done(rule, name, f"{here} {name}", is_short=is_short)
             tests += [bpf.jump_if_equal(number, "", other), *done, other]
     return [

@@ -10,6 +10,7 @@ import struct
 from typing import NamedTuple
 
 from rootrun.sandbox import syscalls
+from rootrun.sandbox.bpf import AUDIT_ARCH_AARCH64, AUDIT_ARCH_I386, AUDIT_ARCH_X86_64
 from rootrun.sandbox.notify import Trap
 
 EVENT_STOP = 128
@@ -32,7 +33,6 @@ _SIGINFO_BYTES = 128
 _SYS_SECCOMP = 1
 _ADDRESSES = struct.Struct("=QQ")  # struct iovec
 _MOST_REGISTERS = 512  # bytes
-_X86_64, _I386, _AARCH64 = 0xC000003E, 0x40000003, 0xC00000B7  # AUDIT_ARCH_*
 
 
 class _Layout(NamedTuple):
@@ -47,10 +47,10 @@ class _Layout(NamedTuple):
 # By the call's architecture and the size of the registers: those of a 64-bit program are 64 bits
 # wide, also when it makes a call of i386 (int 0x80).
 _LAYOUTS = {
-    (_X86_64, 216): _Layout("Q", (14, 13, 12, 7, 9, 8), 10),  # rdi rsi rdx r10 r8 r9, rax
-    (_I386, 216): _Layout("Q", (5, 11, 12, 13, 14, 4), 10, 0xFFFFFFFF),
-    (_I386, 68): _Layout("I", (0, 1, 2, 3, 4, 5), 6),  # ebx ecx edx esi edi ebp, eax
-    (_AARCH64, 272): _Layout("Q", (0, 1, 2, 3, 4, 5), 0),  # x0 to x5
+    (AUDIT_ARCH_X86_64, 216): _Layout("Q", (14, 13, 12, 7, 9, 8), 10),  # rdi rsi rdx r10 r8 r9, rax
+    (AUDIT_ARCH_I386, 216): _Layout("Q", (5, 11, 12, 13, 14, 4), 10, 0xFFFFFFFF),
+    (AUDIT_ARCH_I386, 68): _Layout("I", (0, 1, 2, 3, 4, 5), 6),  # ebx ecx edx esi edi ebp, eax
+    (AUDIT_ARCH_AARCH64, 272): _Layout("Q", (0, 1, 2, 3, 4, 5), 0),  # x0 to x5
 }
 
 

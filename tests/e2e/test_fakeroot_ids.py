@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rootrun.fakeroot import calls
-from rootrun.fakeroot.calls import AUDIT_ARCH_AARCH64, AUDIT_ARCH_I386, AUDIT_ARCH_X86_64
+from rootrun.sandbox.bpf import AUDIT_ARCH_AARCH64, AUDIT_ARCH_I386, AUDIT_ARCH_X86_64
 from tests.support.require import require, require_program
 from tests.support.tarball import directory, file, tarball
 from tests.support.workplace import Workplace, busybox_layer, content_of, layers_of

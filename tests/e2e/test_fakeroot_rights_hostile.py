@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rootrun.fakeroot import calls
-from rootrun.fakeroot.calls import AUDIT_ARCH_AARCH64, AUDIT_ARCH_X86_64
+from rootrun.sandbox.bpf import AUDIT_ARCH_AARCH64, AUDIT_ARCH_X86_64
 from tests.e2e.test_fakeroot_ids import assert_said_alike
 from tests.support.require import require_program
 from tests.support.tarball import directory, file, tarball

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rootrun.fakeroot import bpf
+from rootrun.sandbox import bpf
 from tests.support.images import assert_image_valid
 from tests.support.program import clean_environment, installation
 from tests.support.public import make_public_directory

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rootrun.fakeroot import calls
-from rootrun.fakeroot.calls import AUDIT_ARCH_AARCH64, AUDIT_ARCH_X86_64
+from rootrun.sandbox.bpf import AUDIT_ARCH_AARCH64, AUDIT_ARCH_X86_64
 from rootrun.sandbox.syscalls import CLONE_NEWUSER, syscall, unshare
 
 _NUMBERS = calls.numbers(

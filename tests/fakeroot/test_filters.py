@@ -8,14 +8,15 @@ from dataclasses import replace
 import pytest
 
 from rootrun.errors import RootrunError
-from rootrun.fakeroot import bpf, calls
+from rootrun.fakeroot import calls
 from rootrun.fakeroot.filters import FilterPlan, filter_program
 from rootrun.fakeroot.level import Level
+from rootrun.sandbox import bpf
 
 _MACHINES = {
-    calls.AUDIT_ARCH_X86_64: "x86_64",
-    calls.AUDIT_ARCH_I386: "x86_64",
-    calls.AUDIT_ARCH_AARCH64: "aarch64",
+    bpf.AUDIT_ARCH_X86_64: "x86_64",
+    bpf.AUDIT_ARCH_I386: "x86_64",
+    bpf.AUDIT_ARCH_AARCH64: "aarch64",
 }
 _EACH_ARCH = pytest.mark.parametrize("arch", _MACHINES, ids=["x86_64", "i386", "aarch64"])
 _CHARACTER, _BLOCK, _FIFO, _REGULAR, _SOCKET = 0o020000, 0o060000, 0o010000, 0o100000, 0o140000
@@ -158,7 +159,7 @@ def test_with_many_ids_only_the_missing_ones_are_asked_about(
     uid: int, gid: int, answer: int, arch: int
 ) -> None:
     names = tuple(
-        name for name in calls.CHOWN if arch != calls.AUDIT_ARCH_I386 or name not in calls.SHORT_IDS
+        name for name in calls.CHOWN if arch != bpf.AUDIT_ARCH_I386 or name not in calls.SHORT_IDS
     )
     assert said(MANY, arch, names, uid, gid) == {answer}
     assert said(MANY, arch, (*calls.SET_IDS, *calls.GET_IDS, *calls.EXECUTE)) == {ALLOW}
@@ -166,8 +167,8 @@ def test_with_many_ids_only_the_missing_ones_are_asked_about(
 
 def test_short_ids_of_minus_one_are_none() -> None:
     short = ("chown", "fchown", "lchown")
-    assert said(MANY, calls.AUDIT_ARCH_I386, short, 0xFFFF, 0xFFFF) == {ALLOW}
-    assert said(MANY, calls.AUDIT_ARCH_I386, short, 0xFFFF, 100) == {ASK}
+    assert said(MANY, bpf.AUDIT_ARCH_I386, short, 0xFFFF, 0xFFFF) == {ALLOW}
+    assert said(MANY, bpf.AUDIT_ARCH_I386, short, 0xFFFF, 100) == {ASK}
 
 
 @_EACH_ARCH
@@ -240,8 +241,8 @@ def test_all_other_calls_are_allowed(arch: int) -> None:
 def test_calls_of_other_architectures_are_allowed() -> None:
     x86, arm = (filter_program(lone(Level.FULL), machine=name) for name in ("x86_64", "aarch64"))
     for number in range(512):
-        assert _run(x86, calls.AUDIT_ARCH_X86_64, number | _X32_BIT) == ALLOW
-        assert _run(arm, calls.AUDIT_ARCH_X86_64, number) == ALLOW
+        assert _run(x86, bpf.AUDIT_ARCH_X86_64, number | _X32_BIT) == ALLOW
+        assert _run(arm, bpf.AUDIT_ARCH_X86_64, number) == ALLOW
 
 
 @_EACH_ARCH

@@ -183,7 +183,7 @@ def test_second_listener_with_nothing_to_fall_back_to_is_told(lone: Account) -> 
 _UNDER_A_FILTER = """\
 import os, sys
 sys.path.insert(0, sys.argv[1])
-from rootrun.fakeroot import bpf
+from rootrun.sandbox import bpf
 from rootrun.sandbox.syscalls import install_filter
 from rootrun.sandbox.syscalls.own import _SECCOMP_NUMBERS
 seccomp = _SECCOMP_NUMBERS[os.uname().machine] if sys.argv[2] == "forbidding" else -1 & 0xFFFF

@@ -9,9 +9,10 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from rootrun.fakeroot import bpf, calls
-from rootrun.fakeroot.bpf import Item
+from rootrun.fakeroot import calls
 from rootrun.fakeroot.conditions import if_any_bit
+from rootrun.sandbox import bpf
+from rootrun.sandbox.bpf import Item
 from tests.support.program import installation, run_python
 from tests.support.require import require
 from tests.support.workplace import Workplace
@@ -65,7 +66,7 @@ def run_below(
 
 
 def _filter(*, is_traceable: bool) -> bytes:
-    numbers = calls.numbers(calls.NUMBERS, calls.AUDIT_ARCH_X86_64)
+    numbers = calls.numbers(calls.NUMBERS, bpf.AUDIT_ARCH_X86_64)
     jumps: list[Item] = [bpf.jump_if_equal(numbers[name], "no xattr") for name in _REFUSED]
     if not is_traceable:
         jumps.append(bpf.jump_if_equal(_PTRACE, "forbidden"))
@@ -76,7 +77,7 @@ def _filter(*, is_traceable: bool) -> bytes:
     return bpf.assemble(
         [
             bpf.load(bpf.OFFSET_ARCH),
-            bpf.jump_if_equal(calls.AUDIT_ARCH_X86_64, "", "allowed"),
+            bpf.jump_if_equal(bpf.AUDIT_ARCH_X86_64, "", "allowed"),
             bpf.load(bpf.OFFSET_NUMBER),
             *jumps,
             bpf.jump("allowed"),

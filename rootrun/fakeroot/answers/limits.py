@@ -7,10 +7,10 @@ import errno
 import struct
 from collections.abc import Mapping
 
-from rootrun.fakeroot import calls
 from rootrun.fakeroot.caller import Caller, no_such
 from rootrun.fakeroot.handler import Handler
 from rootrun.fakeroot.identities import Identities
+from rootrun.sandbox import bpf
 
 _INFINITY = (1 << 64) - 1  # RLIM_INFINITY
 _SHORT_INFINITY = 0xFFFFFFFF  # of i386, and what does not fit is shown as it
@@ -55,7 +55,7 @@ class _LimitAnswers:
 
 
 def _layout(caller: Caller) -> struct.Struct:
-    return _SHORT if caller.arch == calls.AUDIT_ARCH_I386 else _LONG
+    return _SHORT if caller.arch == bpf.AUDIT_ARCH_I386 else _LONG
 
 
 def _check(caller: Caller, layout: struct.Struct, address: int) -> None:

@@ -12,7 +12,7 @@ from rootrun.fakeroot.handler import Handler
 from rootrun.fakeroot.names import Names
 from rootrun.fakeroot.upper import status_of
 from rootrun.layer.compare import Remembered
-from rootrun.sandbox import syscalls
+from rootrun.sandbox import bpf, syscalls
 
 _NS = 1_000_000_000
 _LOW = 0xFFFFFFFF
@@ -107,9 +107,9 @@ def _stat(status: os.stat_result, known: Remembered, arch: int, name: str) -> by
         *divmod(status.st_ctime_ns, _NS),
     )
     device, inode, links = status.st_dev, status.st_ino, status.st_nlink
-    if arch == calls.AUDIT_ARCH_X86_64:
+    if arch == bpf.AUDIT_ARCH_X86_64:
         return _STAT_X86_64.pack(device, inode, links, mode, uid, gid, rdev, *size, *times)
-    if arch == calls.AUDIT_ARCH_AARCH64:
+    if arch == bpf.AUDIT_ARCH_AARCH64:
         return _STAT_AARCH64.pack(device, inode, mode, links, uid, gid, rdev, *size, *times)
     low = [number & _LOW for number in times]
     if name.endswith("64"):

@@ -3,9 +3,9 @@
 import struct
 from enum import Enum, auto
 
-from rootrun.fakeroot import calls
 from rootrun.fakeroot.answers.path_argument import is_relative
 from rootrun.fakeroot.caller import Caller
+from rootrun.sandbox import bpf
 
 _NOW, _OMIT = 0x3FFFFFFF, 0x3FFFFFFE  # UTIME_*, as nanoseconds
 _LONG, _SHORT = struct.Struct("=8xq8xq"), struct.Struct("=4xi4xi")  # of two struct timespec
@@ -26,7 +26,7 @@ def times_of(caller: Caller, name: str) -> Times:
         return Times.NOW
     if not name.startswith("utimensat"):
         return Times.GIVEN
-    layout = _SHORT if caller.arch == calls.AUDIT_ARCH_I386 and name == "utimensat" else _LONG
+    layout = _SHORT if caller.arch == bpf.AUDIT_ARCH_I386 and name == "utimensat" else _LONG
     nanoseconds = layout.unpack(caller.read(address, layout.size))
     if nanoseconds == (_NOW, _NOW):
         return Times.NOW
