@@ -7,12 +7,13 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from tests.e2e.programs.pair import SCRIPTS as PROGRAMS
+from tests.support.packages import SERVICES
 from vmtests.oracle import Case
 
 _OWN = Path(__file__).parent / "scripts"
 _SEEDS = range(1, 13)
 _OPERATIONS = 30
-# What another test runs, or what makes the base.
+# What has another base, or makes the base.
 _NOT_HERE = {"install", "tools"}
 
 _PATHS = st.sampled_from(
@@ -69,6 +70,12 @@ def program_cases() -> list[Case]:
     """Return the scripts with which real programs are tried, on a Debian with tools."""
     paths = [path for path in sorted(PROGRAMS.glob("*.sh")) if path.stem not in _NOT_HERE]
     return [Case(path.stem, "tools", path.read_text()) for path in paths]
+
+
+def install_case() -> Case:
+    """Return the installation of packages with users and services, on a minimal Debian."""
+    script = (PROGRAMS / "install.sh").read_text()
+    return Case("install", "debian", f"PACKAGES='{' '.join(SERVICES)}'\n{script}")
 
 
 def random_cases() -> list[Case]:

@@ -75,11 +75,22 @@ def busybox_layers() -> list[bytes]:
 
 
 def real_root(
-    kernel: Kernel, rootfs: Path, base: Path, cases: Sequence[Case], *, tmp: Path
+    kernel: Kernel,
+    rootfs: Path,
+    base: Path,
+    cases: Sequence[Case],
+    *,
+    tmp: Path,
+    repository: Path | None = None,
 ) -> dict[str, Truth]:
-    """Boot once, run ``cases`` on ``base``, a docker-archive, and return what came of them."""
-    scripts: dict[str, Path | str] = {f"scripts/{case.name}.sh": case.script for case in cases}
-    luggage = pack(tmp / "luggage.tar", {**scripts, "base.tar": base})
+    """Boot once, run ``cases`` on ``base``, a docker-archive, and return what came of them.
+
+    Scripts find ``repository``, a flat directory of packages, at ``/repo``.
+    """
+    files: dict[str, Path | str] = {f"scripts/{case.name}.sh": case.script for case in cases}
+    if repository is not None:
+        files |= {f"repository/{path.name}": path for path in repository.iterdir()}
+    luggage = pack(tmp / "luggage.tar", {**files, "base.tar": base})
     with Machine(kernel, rootfs, memory_mib=_MEMORY_MIB) as machine:
         machine.disk("luggage", file=luggage)
         machine.disk("scratch", size="12G")

@@ -35,8 +35,8 @@ shift
 mount --rbind /dev "$root/dev"
 mount --rbind /sys "$root/sys"
 mount -t proc proc "$root/proc"
-if [ -d /repository ]; then
-    mount --bind /repository "$root/repo"
+if [ -d /luggage/repository ]; then
+    mount --bind /luggage/repository "$root/repo"
 fi
 hostname rootrun
 ip link set lo up
