@@ -86,4 +86,4 @@ def test_packages_with_services_are_installed_as_by_a_real_root(
         )
         for name, found in zip(("many ids", "one id"), made, strict=True):
             unlike = difference(truth.layers[owner], found)
-            assert not unlike, f"{name}, --owner {owner}:\n{differing_}"
+            assert not unlike, f"{name}, --owner {owner}:\n{unlike}"
