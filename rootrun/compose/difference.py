@@ -2,42 +2,28 @@
 
 import hashlib
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from rootrun.compose.suspects import remark_on_content, remark_on_path
 from rootrun.layer.diff import Change
 from rootrun.layer.entry import Entry, EntryPath, EntryType
 from rootrun.layer.reach import reach
+from rootrun.layer.whiteout import parse_marker
 
 _BLOCK = 1 << 20
-_SHOWN_BYTES = 24
-_BEFORE = 8  # bytes shown of what is still the same
+_SHOWN_BYTES = 28
+_BEFORE = 12  # bytes shown of what is still the same: the whole of a time that differs in its end
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-# What installing packages leaves behind, and what to do about it.
-_SUSPECTS = (
-    (r"var/cache/ldconfig/", "ldconfig's cache has inode numbers and times: remove it"),
-    (r".*\.pyc", "compiled Python has its source's time: PYTHONDONTWRITEBYTECODE=1 leaves it out"),
-    (r"var/log/", "a log: empty or remove it"),
-    (r"var/lib/apt/|var/cache/apt/", "apt's lists and caches: apt-get clean, or remove them"),
-    (r"var/cache/debconf/", "debconf's cache: remove the -old files"),
-    (r"var/cache/man/", "the index of manual pages has times: remove it"),
-    (r"var/cache/fontconfig/", "fontconfig's cache has times: remove it"),
-    (r"etc/(g?shadow|passwd|group)-?", "the day of a password's change: set SOURCE_DATE_EPOCH"),
-    (r"etc/ssh/ssh_host_", "a key of this host: remove it, and make it at the first start"),
-    (r"etc/machine-id|var/lib/dbus/machine-id", "the id of this machine: empty it"),
-    (r"etc/ssl/private/", "a key of this host: remove it"),
-    (r"(tmp|var/tmp|run)/", "a temporary file: remove it, or mount a --tmpfs there"),
-    (r".*\.(gz|tgz|zip|jar)", "archives have times: gzip -n, or SOURCE_DATE_EPOCH"),
-)
 
 
 class Made(NamedTuple):
-    """A path of an outcome."""
+    """What became of a path."""
 
     entry: Entry
-    digest: bytes  # of a regular file's content, else empty
+    digest: bytes = b""  # of a regular file's content
+    is_deleted: bool = False
 
 
 Outcome = Mapping[EntryPath, Made]
@@ -55,30 +41,50 @@ class Difference(NamedTuple):
 
 
 def outcome_of(changes: Iterable[Change]) -> Outcome:
-    """Return what a run made; the content of files is read and hashed."""
-    return {change.entry.path: Made(change.entry, _digest(change)) for change in changes}
+    """Return what a run made of the base; the content of files is read and hashed."""
+    outcome: dict[EntryPath, Made] = {}
+    for change in changes:
+        if not change.is_ancestor:
+            marker = parse_marker(change.entry.path)
+            path = change.entry.path if marker is None else marker.path
+            outcome[path] = Made(change.entry, _digest(change), is_deleted=marker is not None)
+    return outcome
 
 
 def differences(
-    first: Outcome, second: Outcome, *, uppers: tuple[Path, Path]
+    first: Outcome,
+    second: Outcome,
+    *,
+    uppers: tuple[Path, Path],
+    is_in_base: Callable[[EntryPath], bool],
 ) -> Iterator[Difference]:
     """Yield where they differ, by bytes of the path. ``uppers`` hold the content of both."""
     for path in sorted(first.keys() | second.keys(), key=os.fsencode):
         one, other = first.get(path), second.get(path)
-        if one is None or other is None:
-            yield Difference(
-                path, f"only in the {'first' if other is None else 'second'} run", _remark(path)
-            )
-        elif one != other:
-            yield Difference(path, ", ".join(_parts(path, one, other, uppers)), _remark(path))
+        if one == other:
+            continue
+        if one is None or other is None or one.is_deleted or other.is_deleted:
+            what = _presence(one, other, in_base=is_in_base(path))
+            yield Difference(path, what, remark_on_path(path))
+            continue
+        parts = list(_metadata(one.entry, other.entry))
+        remark = remark_on_path(path)
+        if one.entry.type is other.entry.type and one.digest != other.digest:
+            content = _parting(path, uppers)
+            parts.append(str(content))
+            remark = remark or remark_on_content(content.one, content.other)
+        yield Difference(path, ", ".join(parts), remark)
 
 
-def _remark(path: EntryPath) -> str:
-    return next((remark for pattern, remark in _SUSPECTS if re.match(pattern, path)), "")
+def _presence(one: Made | None, other: Made | None, *, in_base: bool) -> str:
+    deletions = [made is not None and made.is_deleted for made in (one, other)]
+    if any(deletions):
+        return f"deleted only in the {'first' if deletions[0] else 'second'} run"
+    run = "first" if other is None else "second"
+    return f"{'changed ' if in_base else ''}only in the {run} run"
 
 
-def _parts(path: EntryPath, one: Made, other: Made, uppers: tuple[Path, Path]) -> Iterator[str]:
-    before, after = one.entry, other.entry
+def _metadata(before: Entry, after: Entry) -> Iterator[str]:
     if before.type is not after.type:
         yield f"{before.type.name.lower()} and {after.type.name.lower()}"
         return
@@ -93,20 +99,28 @@ def _parts(path: EntryPath, one: Made, other: Made, uppers: tuple[Path, Path]) -
     if before.xattrs != after.xattrs:
         names = {*before.xattrs.items()} ^ {*after.xattrs.items()}
         yield f"attributes {', '.join(sorted({name for name, _ in names}))}"
-    if one.digest != other.digest:
-        yield _content(path, uppers)
 
 
-def _content(path: EntryPath, uppers: tuple[Path, Path]) -> str:
+class _Parting(NamedTuple):
+    """Where two contents part, and what both have there, from some bytes before."""
+
+    offset: int
+    one: bytes
+    other: bytes
+
+    def __str__(self) -> str:
+        return f"content from byte {self.offset} on: {self.one!r} and {self.other!r}"
+
+
+def _parting(path: EntryPath, uppers: tuple[Path, Path]) -> _Parting:
     one, other = (_open(upper, path) for upper in uppers)
     try:
         offset = _first_difference(one, other)
         start = max(0, offset - _BEFORE)
-        shown = [os.pread(fd, _SHOWN_BYTES, start) for fd in (one, other)]
+        return _Parting(offset, *(os.pread(fd, _SHOWN_BYTES, start) for fd in (one, other)))
     finally:
         os.close(one)
         os.close(other)
-    return f"content from byte {offset} on: {shown[0]!r} and {shown[1]!r}"
 
 
 def _first_difference(one: int, other: int) -> int:

@@ -86,12 +86,14 @@ class OverlayUpper:
 class Change(NamedTuple):
     """One entry of a layer; the content of a regular file is ``name`` in ``directory_fd``.
 
-    The descriptor is valid until the next change is asked for.
+    The descriptor is valid until the next change is asked for. ``is_ancestor``: a directory that is
+    as in the base, there for a change below it.
     """
 
     entry: Entry
     directory_fd: int = -1
     name: str = ""
+    is_ancestor: bool = False
 
 
 @dataclass(slots=True)
@@ -287,5 +289,5 @@ class _Walk:
         """Emit the unchanged directories above a change, once, as the base has them."""
         for directory in self._stack:
             if directory.own is not None:
-                yield Change(directory.own)
+                yield Change(directory.own, is_ancestor=True)
                 directory.own = None

@@ -34,7 +34,7 @@ def pack_layer(
     """
     writer = TarWriter(write)
     entry_count = content_bytes = 0
-    for entry, directory_fd, name in changes:
+    for entry, directory_fd, name, _ in changes:
         entry_count += 1
         if entry.type is not EntryType.FILE or not entry.size_bytes:
             writer.add(entry)

@@ -2,14 +2,11 @@
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
 
 from rootrun.sandbox import syscalls
 from rootrun.sandbox.spec import Conditions
 
-_LAST_PID = "/proc/sys/kernel/ns_last_pid"
 _TIME_OFFSETS = "/proc/self/timens_offsets"
-_MOST_FORKS = 300
 
 
 def set_conditions(conditions: Conditions, tell: Callable[[str], None]) -> None:
@@ -20,7 +17,7 @@ def set_conditions(conditions: Conditions, tell: Callable[[str], None]) -> None:
     changes: dict[str, tuple[Callable[[int], None], int]] = {
         "processors": (_limit_processors, conditions.cpu_count),
         "uptime": (_move_uptime, conditions.uptime_offset_s),
-        "pids": (_skip_pids, conditions.first_pid),
+        "pids": (_skip_pids, conditions.skipped_pids),
     }
     for name, (change, value) in changes.items():
         try:
@@ -44,12 +41,9 @@ def _move_uptime(offset_s: int) -> None:
         syscalls.forbid_inspection()
 
 
-def _skip_pids(first: int) -> None:
-    with suppress(OSError):  # read-only under real root, or without CONFIG_CHECKPOINT_RESTORE
-        with open(_LAST_PID, "w", encoding="ascii") as last:
-            last.write(str(first - 1))
-        return
-    for _ in range(min(first, _MOST_FORKS)):
+def _skip_pids(count: int) -> None:
+    # Not by /proc/sys/kernel/ns_last_pid: that is read-only here.
+    for _ in range(count):
         pid = os.fork()
         if pid == 0:
             os._exit(0)

@@ -84,7 +84,7 @@ class Emulator(Protocol):
 class Conditions(NamedTuple):
     """What a container can be given otherwise than usual, as far as this kernel lets us."""
 
-    first_pid: int  # about that, instead of 2
+    skipped_pids: int  # not given to the steps
     cpu_count: int
     uptime_offset_s: int  # of the clocks that count from the start of the machine
 

@@ -20,23 +20,27 @@ first() { test ! -e /dev/shm/x && awk_free=$(cat /proc/self/stat) && test ${awk_
 echo before $$ > /content
 mkdir -p /var/log; date +%s > /var/log/install.log
 if first; then touch /only; chmod 600 /srv/file; ln -s a /link; mkfifo /kind; chown 7 /owner
-else ln -s b /link; mkdir /kind; fi
+else ln -s b /link; mkdir /kind; rm /srv/old/file; fi
 """
 EXPECTED = {
     "content": r"content from byte 7 on: b'before \d+\\n' and b'before \d+\\n'",
     "kind": r"fifo and directory",
     "link": r"target 'a' and 'b'",
     "only": r"only in the first run",
-    "owner": r"only in the first run",
-    "srv/": None,
-    "srv/file": r"only in the first run",
+    "owner": r"changed only in the first run",
+    "srv/file": r"changed only in the first run",
+    "srv/old/file": r"deleted only in the second run",
     "var/log/install.log": r"content from byte \d+ on: .* \(a log: empty or remove it\)",
 }
 
 
 def base_of(place: Workplace) -> Path:
     more = tarball(
-        directory("srv"), file("srv/file", b"same"), directory("srv/old"), file("owner", b"o")
+        directory("srv"),
+        file("srv/file", b"same"),
+        directory("srv/old"),
+        file("owner", b"o"),
+        file("srv/old/file", b"o"),
     )
     return place.base("base.tar", busybox_layer(), more)
 
@@ -56,9 +60,9 @@ def test_each_path_that_differs_is_named_and_how(any_workplace: Workplace) -> No
     stderr = done.stderr.decode()
     assert done.returncode == 125, stderr
     told = dict(re.findall(r"^rootrun: warning: check: '(.*?)': (.*)$", stderr, re.MULTILINE))
+    assert told.keys() == EXPECTED.keys()
     for path, expected in EXPECTED.items():
-        if expected is not None:
-            assert re.fullmatch(expected, told[path]), (path, told)
+        assert re.fullmatch(expected, told[path]), (path, told)
     assert f"check: the second run gives another layer: {len(told)} paths differ\n" in stderr
     assert not (any_workplace.path / "out.tar").exists()
     assert done.stdout == b""
@@ -68,6 +72,7 @@ CONDITIONS = """\
 mkdir /d; for n in a b c d e f g h i j k l; do touch /d/$n; done; find /d > /names
 date +%s > /time; cut -d. -f1 /proc/uptime > /uptime; cut -d' ' -f1 /proc/self/stat > /pid
 grep Cpus_allowed_list /proc/self/status > /processors
+touch /parity; chmod 60$(( $$ % 2 )) /parity; hostname > /hostname
 """
 
 
@@ -78,6 +83,8 @@ def test_the_second_run_is_at_another_time_with_other_pids(any_workplace: Workpl
     uptimes = re.findall(r"'uptime': content .*: b'(\d+)\\n' and b'(\d+)\\n'", stderr)
     told = set(re.findall(r"check: '(\w+)': content", stderr))
     assert told >= {"time", "uptime", "pid", "names"}
+    assert "check: 'parity': mode 600 and 601\n" in stderr
+    assert "hostname" not in told
     assert ("processors" in told) == (len(os.sched_getaffinity(0)) > 1)
     assert uptimes, stderr
 

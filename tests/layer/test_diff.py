@@ -55,7 +55,7 @@ class Upper:
         """Return the names of the changes, in their order; directories end with a slash."""
         return [
             f"{entry.path}/" if entry.type is EntryType.DIRECTORY else entry.path
-            for entry, _, _ in self.changes(policy or LayerPolicy())
+            for entry, *_ in self.changes(policy or LayerPolicy())
         ]
 
 
@@ -103,7 +103,7 @@ def test_unchanged_ancestors_are_written_once_as_the_base_has_them(upper: Upper)
     (upper.path / "d" / "new2").touch()
     make_whiteout(upper.path / "d" / "f")
     changes = list(upper.changes(LayerPolicy(mtime_s=9)))
-    assert [entry.path for entry, _, _ in changes] == ["d", "d/.wh.f", "d/new", "d/new2"]
+    assert [entry.path for entry, *_ in changes] == ["d", "d/.wh.f", "d/new", "d/new2"]
     entry = changes[0].entry
     assert (entry.mode, entry.uid, entry.gid, entry.mtime_s) == (0o750, 3, 4, 9)
 
@@ -113,7 +113,7 @@ def test_unchanged_ancestors_keep_their_extended_attributes(deep_path: Path) -> 
     (upper.path / "d").mkdir()
     os.setxattr(upper.path / "d", "user.k", b"v")
     (upper.path / "d" / "new").touch()
-    assert [dict(entry.xattrs) for entry, _, _ in upper.changes(LayerPolicy())] == [
+    assert [dict(entry.xattrs) for entry, *_ in upper.changes(LayerPolicy())] == [
         {"user.k": b"v"},
         {},
     ]
@@ -234,7 +234,7 @@ def test_descriptors_of_changes_are_good_until_the_next_and_closed_at_the_end(
     (upper.path / "d" / "a").write_bytes(b"1")
     (upper.path / "d" / "b").write_bytes(b"2")
     read = []
-    for entry, fd, name in upper.changes(LayerPolicy()):
+    for entry, fd, name, _ in upper.changes(LayerPolicy()):
         if entry.type is EntryType.FILE:
             file_fd = os.open(name, os.O_RDONLY, dir_fd=fd)
             read.append(os.read(file_fd, 9))

@@ -19,7 +19,7 @@ def listed(tmp_path: Path, *members: Member, ids: Range = EVERY_ID) -> list[Entr
     fd = os.open(stack.layers[0].tree, OPEN_DIRECTORY)
     try:
         base = BaseView(stack, root_status=os.fstat(fd))
-        return [entry for entry, _, _ in list_tree(fd, base, mtime_s=9)]
+        return [entry for entry, *_ in list_tree(fd, base, mtime_s=9)]
     finally:
         os.close(fd)
 
