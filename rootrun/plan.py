@@ -14,6 +14,7 @@ from rootrun.layer.entry import EntryPath
 from rootrun.layer.stack import LayerStack
 from rootrun.request import STDIN, NetworkMode, Request
 from rootrun.rootfs.mount_points import MountPoint
+from rootrun.sandbox.denials import Denials
 from rootrun.sandbox.idmap import IdMap, IdMapKind
 from rootrun.sandbox.spec import BindMount, CommandStep, ContainerSpec, Outcome, ScriptStep, Step
 
@@ -187,6 +188,9 @@ def container_spec(
         ),
         tmpfs=tuple(f"/{inside(place, stack)}" for place in sandbox.tmpfs),
         timeout_s=sandbox.timeout_s,
+        denials=Denials(sandbox.seccomp),
+        # With one id set-id programs gain nothing in the kernel, only what is emulated.
+        has_no_new_privs=sandbox.no_new_privs or id_map.kind is IdMapKind.SINGLE,
     )
 
 

@@ -156,6 +156,13 @@ SANDBOX = Group(
             text="what a lone id cannot do",
             choices=("auto", "record", "full", "fast", "off"),
         ),
+        choice(
+            "--seccomp",
+            "HOW",
+            text="deny dangerous system calls",
+            choices=("on", "socketcall", "off"),
+        ),
+        switch("--no-new-privs", text="setuid programs gain nothing"),
     ),
 )
 

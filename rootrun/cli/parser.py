@@ -42,6 +42,8 @@ class Options(argparse.Namespace):
     idmap: str
     rootfs: str
     emulate: str
+    seccomp: str
+    no_new_privs: bool
     timestamp: int | None
     owner: Owner | None
     compression: str

@@ -222,6 +222,8 @@ def _sandbox(options: Options) -> Sandbox:
         id_map=options.idmap,
         rootfs=options.rootfs,
         emulate=options.emulate,
+        seccomp=options.seccomp,
+        no_new_privs=options.no_new_privs,
         network=NetworkMode(options.network),
         binds=tuple(options.binds),
         tmpfs=tuple(options.tmpfs),

@@ -26,11 +26,12 @@ from rootrun.sandbox.spec import Emulator
 if TYPE_CHECKING:
     from rootrun.sandbox.tracing import Tracer
 
-_SPEC_ALLOW = 4  # spare programs the slower branches that a barrier would want
 _NEW_LISTENER = 8
 _WAIT_KILLABLE_RECV = 32  # Linux 5.19; without, a signal restarts a call that was answered
-_PLAIN = (_SPEC_ALLOW, 0)
-_LISTENING = (_SPEC_ALLOW | _NEW_LISTENER | _WAIT_KILLABLE_RECV, _SPEC_ALLOW | _NEW_LISTENER)
+_PLAIN = (syscalls.FILTER_SPEC_ALLOW, 0)
+_LISTENING = tuple(
+    flags | _NEW_LISTENER | syscalls.FILTER_SPEC_ALLOW for flags in (_WAIT_KILLABLE_RECV, 0)
+)
 # EBUSY: a filter above us has a listener (nested). ENOSYS, EINVAL: this kernel has none. EPERM: a
 # filter above us forbids seccomp(2).
 _REFUSED = {errno.EBUSY, errno.ENOSYS, errno.EINVAL, errno.EPERM}
@@ -66,13 +67,13 @@ def emulate(emulator: Emulator, handover: int) -> str | None:
         )
     if emulator.wants_listener:
         try:
-            listener = _install(program, _LISTENING)
+            listener = syscalls.install_filter(program, *_LISTENING)
         except OSError as error:
             return _fall_back(emulator.fallback_program, error)
         _hand_over(listener, handover)
         return warning
     try:
-        _install(program, _PLAIN)
+        syscalls.install_filter(program, *_PLAIN)
     except OSError as error:
         return _fall_back(program, error)
     return warning
@@ -87,7 +88,7 @@ def _fall_back(program: bytes, refusal: OSError) -> str:
         raise refusal
     try:
         if program:
-            _install(program, _PLAIN)
+            syscalls.install_filter(program, *_PLAIN)
     except OSError as error:
         if error.errno not in _REFUSED:
             raise
@@ -96,17 +97,6 @@ def _fall_back(program: bytes, refusal: OSError) -> str:
     if refusal.errno == errno.EBUSY:
         why = "something else answers system calls here already"
     return f"emulate root: {why}: owners and devices will not be remembered"
-
-
-def _install(program: bytes, attempts: tuple[int, ...]) -> int:
-    *first, last = attempts
-    for flags in first:
-        try:
-            return syscalls.install_filter(program, flags)
-        except OSError as error:
-            if error.errno != errno.EINVAL:  # it knows not all of the flags
-                raise
-    return syscalls.install_filter(program, last)
 
 
 def _hand_over(listener: int, handover: int) -> None:

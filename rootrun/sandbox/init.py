@@ -15,6 +15,7 @@ from rootrun.errors import SandboxError
 from rootrun.sandbox import mount_api, network, syscalls
 from rootrun.sandbox.channel import InnerChannel
 from rootrun.sandbox.conditions import set_conditions
+from rootrun.sandbox.denials import deny_calls
 from rootrun.sandbox.execution import execute_step
 from rootrun.sandbox.forking import FORWARDED_SIGNALS
 from rootrun.sandbox.idmap import IdMapKind
@@ -65,6 +66,7 @@ def _stages(spec: ContainerSpec, plan: MountPlan, channel: InnerChannel) -> tupl
         _Stage("lock mounts", lambda: _lock_mounts(spec, channel)),
         _Stage("set hostname", lambda: _set_hostname(spec, channel)),
         _Stage("set up network", lambda: _set_up_network(spec)),
+        _Stage("restrict", lambda: _restrict(spec, channel)),
         _Stage("run", lambda: _run_steps(spec, channel)),
     )
 
@@ -129,6 +131,15 @@ def _set_hostname(spec: ContainerSpec, channel: InnerChannel) -> None:
 def _set_up_network(spec: ContainerSpec) -> None:
     if not spec.has_host_network:
         network.bring_loopback_up()
+
+
+def _restrict(spec: ContainerSpec, channel: InnerChannel) -> None:
+    """Restrict this process, and with it all of the container's."""
+    if spec.has_no_new_privs:
+        syscalls.forbid_new_privs()
+    warning = deny_calls(spec.denials)
+    if warning:
+        send(channel.status, "warning", warning)
 
 
 def _run_steps(spec: ContainerSpec, channel: InnerChannel) -> None:

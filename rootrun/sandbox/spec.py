@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from rootrun.sandbox.denials import Denials
 from rootrun.sandbox.idmap import IdMap
 from rootrun.sandbox.notify import Listener, SystemCall
 
@@ -104,6 +105,8 @@ class ContainerSpec:
     binds: tuple[BindMount, ...] = ()
     tmpfs: tuple[str, ...] = ()  # absolute paths inside
     timeout_s: float | None = None  # for all steps together
+    denials: Denials = Denials.ON
+    has_no_new_privs: bool = False  # set-id programs gain nothing
     emulator: Emulator | None = None  # of what the id map makes impossible
     conditions: Conditions | None = None  # None: as they are
 

@@ -20,6 +20,7 @@ _SECTIONS = (
         "USER NAMESPACES",
         "THE ROOT",
         "ROOT EMULATION",
+        "SYSTEM CALLS",
         "REPRODUCIBILITY",
         "BUGS",
         "SEE ALSO",

@@ -40,10 +40,12 @@ from rootrun.sandbox.syscalls.mounting import (
     unshare,
 )
 from rootrun.sandbox.syscalls.own import (
+    FILTER_SPEC_ALLOW,
     allow_inspection,
     close_descriptors_from,
     die_with_parent,
     forbid_inspection,
+    forbid_new_privs,
     has_no_new_privs,
     hide_command_line,
     install_filter,
@@ -61,6 +63,7 @@ __all__ = [
     "CLONE_NEWTIME",
     "CLONE_NEWUSER",
     "CLONE_NEWUTS",
+    "FILTER_SPEC_ALLOW",
     "MNT_DETACH",
     "MS_BIND",
     "MS_MOVE",
@@ -76,6 +79,7 @@ __all__ = [
     "close_descriptors_from",
     "die_with_parent",
     "forbid_inspection",
+    "forbid_new_privs",
     "has_no_new_privs",
     "hide_command_line",
     "install_filter",

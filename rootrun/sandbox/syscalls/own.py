@@ -43,6 +43,7 @@ _SECCOMP_NUMBERS = {
     "armv7l": 383,
     "i686": 354,
 }
+FILTER_SPEC_ALLOW = 4  # spare programs the slower branches that a barrier would want
 _SECCOMP_SET_MODE_FILTER = 1
 _FILTER_BYTES = 8  # of one struct sock_filter
 _INTERNAL_SIGNALS = (32, 33)  # of the C library's threads, which hides them (nptl(7))
@@ -56,12 +57,24 @@ class _FilterProgram(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filters", ctypes.c_char_p))
 
 
-def install_filter(program: bytes, flags: int) -> int:
-    """Filter this process's system calls from now on (seccomp(2)); needs CAP_SYS_ADMIN.
+def install_filter(program: bytes, *flags: int) -> int:
+    """Filter this process's system calls from now on (seccomp(2)).
 
-    ``program`` is an array of struct sock_filter. Returns 0, or the listener's descriptor, which is
-    close-on-exec.
+    ``program`` is an array of struct sock_filter. Of several ``flags`` the first that this kernel
+    knows. It needs CAP_SYS_ADMIN, or no_new_privs. Returns 0, or the listener's descriptor, which
+    is close-on-exec.
     """
+    *first, last = flags
+    for attempt in first:
+        try:
+            return _install_filter(program, attempt)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # it knows not all of the flags
+                raise
+    return _install_filter(program, last)
+
+
+def _install_filter(program: bytes, flags: int) -> int:
     number = _SECCOMP_NUMBERS.get(os.uname().machine, -1)
     described = _FilterProgram(len(program) // _FILTER_BYTES, program)
     address = ctypes.addressof(described)
@@ -140,6 +153,11 @@ def hide_command_line(title: str) -> None:
         fields = file.read().rpartition(b")")[2].split()
     start, end = int(fields[45]), int(fields[46])  # of the arguments (proc_pid_stat(5))
     ctypes.memmove(start, title.encode()[: end - start].ljust(end - start, b"\0"), end - start)
+
+
+def forbid_new_privs() -> None:
+    """Have setuid programs gain nothing from now on (PR_SET_NO_NEW_PRIVS(2const))."""
+    prctl.set_no_new_privs(1)
 
 
 def has_no_new_privs() -> bool:
