@@ -2,7 +2,6 @@
 
 import errno
 import os
-import struct
 from dataclasses import replace
 
 import pytest
@@ -12,6 +11,7 @@ from rootrun.fakeroot import calls
 from rootrun.fakeroot.filters import FilterPlan, filter_program
 from rootrun.fakeroot.level import Level
 from rootrun.sandbox import bpf
+from tests.support.filter_program import answer_of
 
 _MACHINES = {
     bpf.AUDIT_ARCH_X86_64: "x86_64",
@@ -39,36 +39,8 @@ def lone(level: Level = Level.RECORD, *, is_restricted: bool = False) -> FilterP
     return FilterPlan(level=level, is_restricted=is_restricted)
 
 
-def _run(program: bytes, arch: int, number: int, *arguments: int) -> int:
-    """Return what the kernel would."""
-    padded = (*arguments, *(0,) * (6 - len(arguments)))
-    call = struct.pack("=IIQ6Q", number, arch, 0, *padded)
-    instructions = list(bpf.disassemble(program))
-    position = accumulator = 0
-    while True:
-        code, if_true, if_false, operand = instructions[position]
-        position += 1
-        match code:
-            case 0x20:
-                (accumulator,) = struct.unpack_from("=I", call, operand)
-            case 0x05:
-                position += operand
-            case 0x15:
-                position += if_true if accumulator == operand else if_false
-            case 0x35:
-                position += if_true if accumulator >= operand else if_false
-            case 0x45:
-                position += if_true if accumulator & operand else if_false
-            case 0x54:
-                accumulator &= operand
-            case 0x06:
-                return operand
-            case _:
-                raise AssertionError(f"code {code:#x}")
-
-
 def say(plan: FilterPlan, arch: int, number: int, *arguments: int) -> int:
-    return _run(filter_program(plan, machine=_MACHINES[arch]), arch, number, *arguments)
+    return answer_of(filter_program(plan, machine=_MACHINES[arch]), arch, number, *arguments)
 
 
 def said(plan: FilterPlan, arch: int, names: calls.Names, *arguments: int) -> set[int]:
@@ -235,14 +207,14 @@ def test_all_other_calls_are_allowed(arch: int) -> None:
     for plan in (lone(Level.FULL), lone(is_restricted=True), MANY, lone(Level.FAST)):
         program = filter_program(plan, machine=_MACHINES[arch])
         for number in set(range(512)) - known:
-            assert _run(program, arch, number, 0o020000, 0o020000, 0o020000, 5) == ALLOW
+            assert answer_of(program, arch, number, 0o020000, 0o020000, 0o020000, 5) == ALLOW
 
 
 def test_calls_of_other_architectures_are_allowed() -> None:
     x86, arm = (filter_program(lone(Level.FULL), machine=name) for name in ("x86_64", "aarch64"))
     for number in range(512):
-        assert _run(x86, bpf.AUDIT_ARCH_X86_64, number | _X32_BIT) == ALLOW
-        assert _run(arm, bpf.AUDIT_ARCH_X86_64, number) == ALLOW
+        assert answer_of(x86, bpf.AUDIT_ARCH_X86_64, number | _X32_BIT) == ALLOW
+        assert answer_of(arm, bpf.AUDIT_ARCH_X86_64, number) == ALLOW
 
 
 @_EACH_ARCH
