@@ -9,6 +9,8 @@ from rootrun.errors import ImageError
 
 CHUNK_BYTES = 1 << 20
 _INPUT_BYTES = 1 << 17
+_FIRST_PIECE_BYTES = 1 << 10  # a decoder copies what it does not use: small pieces, small members
+_MAX_EMPTY_MEMBERS = 4096  # in a row: 9 bytes of zstd each, and a decoder takes 20 microseconds
 _MEMORY_LIMIT_BYTES = 256 << 20  # xz -9 asks for 65 MiB, a hostile header for any number
 MAGIC_BYTES = 10
 
@@ -85,7 +87,7 @@ class _Decoder(Protocol):
     @property
     def unused_data(self) -> bytes: ...
 
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+    def decompress(self, data: memoryview, max_length: int = -1) -> bytes: ...
 
 
 class _Codec(NamedTuple):
@@ -103,7 +105,10 @@ class _Decompressed(io.RawIOBase):
         self._codec = codec
         self._where = where
         self._decoder: _Decoder | None = None  # None between members
-        self._pending = b""  # read from the stream, not yet given to a decoder
+        self._input = memoryview(b"")
+        self._position = 0  # in the input; what is before it was given to a decoder
+        self._piece_bytes = _FIRST_PIECE_BYTES
+        self._empty_members = 0
 
     def readable(self) -> bool:
         return True
@@ -117,38 +122,50 @@ class _Decompressed(io.RawIOBase):
         """Return 1 to ``size`` bytes, none at EOF."""
         while self._decoder is not None or self._begin_member():
             if content := self._decode(size):
+                self._empty_members = 0
                 return content
         return b""
 
     def _begin_member(self) -> bool:
-        content = self._pending or self._read_input()
-        while self._codec.has_padding and content and not content.strip(b"\0"):
-            content = self._read_input()
-        self._pending = content.lstrip(b"\0") if self._codec.has_padding else content
-        if not content:
+        self._fill()
+        while self._codec.has_padding and self._input and self._input[self._position] == 0:
+            piece = bytes(self._input[self._position :][:_FIRST_PIECE_BYTES])
+            self._position += len(piece) - len(piece.lstrip(b"\0"))
+            self._fill()
+        if not self._input:
             return False
+        self._empty_members += 1
+        if self._empty_members > _MAX_EMPTY_MEMBERS:
+            raise ImageError(f"read image: {self._where} data is nothing but empty members")
         self._decoder = self._codec.new_decoder()
+        self._piece_bytes = _FIRST_PIECE_BYTES
         return True
 
     def _decode(self, size: int) -> bytes:
         decoder = self._decoder
         assert decoder is not None
-        if not self._pending and decoder.needs_input:
-            self._pending = self._read_input()
-            if not self._pending:
+        piece = memoryview(b"")
+        if decoder.needs_input:
+            self._fill()
+            if not self._input:
                 raise ImageError(f"read image: {self._where} data ends too early")
-        pending, self._pending = self._pending, b""
+            piece = self._input[self._position :][: self._piece_bytes]
+            self._position += len(piece)
+            self._piece_bytes *= 2
         try:
-            content = decoder.decompress(pending, size)
+            content = decoder.decompress(piece, size)
         except self._codec.errors as error:
             raise ImageError(f"read image: {self._where} data is damaged: {error}") from error
         if decoder.eof:
-            self._pending = decoder.unused_data
+            # It is all in the input at hand: a decoder that asks for more has used what it had.
+            self._position -= len(decoder.unused_data)
             self._decoder = None
         return content
 
-    def _read_input(self) -> bytes:
-        return self._stream.read(_INPUT_BYTES) or b""
+    def _fill(self) -> None:
+        if self._position == len(self._input):
+            self._input = memoryview(self._stream.read(_INPUT_BYTES) or b"")
+            self._position = 0
 
 
 class _ZlibDecoder:
@@ -173,7 +190,7 @@ class _ZlibDecoder:
     def unused_data(self) -> bytes:
         return self._object.unused_data
 
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+    def decompress(self, data: memoryview, max_length: int = -1) -> bytes:
         content = self._object.decompress(self._object.unconsumed_tail + data, max_length)
         self._full = len(content) == max_length
         return content
