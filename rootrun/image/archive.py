@@ -18,6 +18,7 @@ from rootrun.image.manifest import (
 from rootrun.image.reference import same_image_name
 
 MANIFEST = "manifest.json"
+_MAX_LISTED = 20
 
 
 def read_archive(files: Files, *, ref: str | None) -> Image:
@@ -58,13 +59,19 @@ def _called(entries: tuple[ArchiveEntry, ...], index: int) -> str:
 def ambiguous(path: str, names: list[str]) -> ImageError:
     """Return the error for several images of which none was picked."""
     return ImageError(
-        f"read image: {path}: {len(names)} images: {', '.join(names)}",
-        hint=f"pick one with --from-ref, as in --from-ref {names[0].partition(', ')[0]}",
+        f"read image: {path}: {len(names)} images: {listed(names)}",
+        hint=f"pick one with --from-ref, as in --from-ref {names[0].partition(', ')[0]:.200}",
     )
 
 
 def unknown_ref(path: str, ref: str, names: list[str]) -> ImageError:
     """Return the error for a ``ref`` that no image has."""
     return ImageError(
-        f"read image: {path}: no image {ref!r}", hint=f"it has {', '.join(names) or 'no names'}"
+        f"read image: {path}: no image {ref!r}", hint=f"it has {listed(names) or 'no names'}"
     )
+
+
+def listed(names: list[str]) -> str:
+    """Return ``names`` for a message; an archive can hold more than a screen does."""
+    more = [f"and {len(names) - _MAX_LISTED} more"] if len(names) > _MAX_LISTED else []
+    return ", ".join([f"{name:.200}" for name in names[:_MAX_LISTED]] + more)

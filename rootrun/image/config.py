@@ -15,6 +15,7 @@ from rootrun.image.document import (
     to_bytes,
 )
 from rootrun.image.history import ordered_entry, parse_history
+from rootrun.image.manifest import check_layer_count
 
 KEY_ORDER = (
     "created",
@@ -85,6 +86,7 @@ def config_of(raw: JsonObject, *, where: str) -> ImageConfig:
     """Return the configuration that the object ``raw`` is, checked."""
     runtime = get_object(raw, "config", where=where)
     check_runtime(runtime, where=f"{where}: config")
+    get_text(raw, "author", where=where)
     return ImageConfig(
         architecture=get_text(raw, "architecture", where=where),
         os=_linux(get_text(raw, "os", where=where), where=where),
@@ -112,16 +114,26 @@ def ordered_config(raw: Mapping[str, object]) -> JsonObject:
 def check_runtime(runtime: Mapping[str, object], *, where: str) -> None:
     """Raise ImageError unless the keys of a ``config`` object have the types of the spec."""
     for key in ("Env", "Entrypoint", "Cmd"):
-        get_texts(runtime, key, where=where)
-    for key in ("ExposedPorts", "Volumes", "Labels"):
+        _refuse_nul("".join(get_texts(runtime, key, where=where)), where=f"{where}: {key}")
+    if any(entry.startswith("=") for entry in get_texts(runtime, "Env", where=where)):
+        raise ImageError(f"read image: {where}: Env: a value without a name")
+    for key in ("ExposedPorts", "Volumes"):
         get_object(runtime, key, where=where)
-    for key in ("User", "WorkingDir"):
-        get_text(runtime, key, where=where)
+    labels = get_object(runtime, "Labels", where=where)
+    for label in labels:
+        get_text(labels, label, where=f"{where}: Labels")
+    for key in ("User", "WorkingDir", "StopSignal"):
+        _refuse_nul(get_text(runtime, key, where=where), where=f"{where}: {key}")
+
+
+def _refuse_nul(text: str, *, where: str) -> None:
+    if "\0" in text:  # ends a string to the kernel: two readers would see two values
+        raise ImageError(f"read image: {where}: has a NUL")
 
 
 def _linux(system: str, *, where: str) -> str:
     if system not in ("", "linux"):
-        raise ImageError(f"read image: {where}: os: want linux, got {system!r}")
+        raise ImageError(f"read image: {where}: os: want linux, got {system!r:.100}")
     return "linux"
 
 
@@ -131,8 +143,9 @@ def _diff_ids(raw: JsonObject, *, where: str) -> tuple[Digest, ...]:
     rootfs = get_object(raw, "rootfs", where=where)
     kind = get_text(rootfs, "type", where=f"{where}: rootfs")
     if kind != "layers":
-        raise ImageError(f"read image: {where}: rootfs: unknown type {kind!r}")
+        raise ImageError(f"read image: {where}: rootfs: unknown type {kind!r:.100}")
     diff_ids = get_list(rootfs, "diff_ids", where=f"{where}: rootfs")
+    check_layer_count(diff_ids, where=where)
     return tuple(parse_digest(value, where=f"{where}: rootfs: diff_ids") for value in diff_ids)
 
 

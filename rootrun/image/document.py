@@ -2,21 +2,46 @@
 
 import json
 from collections.abc import Mapping
+from math import isinf
 from typing import NoReturn, cast
 
 from rootrun.errors import ImageError
 
 JsonObject = dict[str, object]
 
+# Go reads 10000 levels, no image has ten. What is read here must be written again, by recursion.
+_MAX_DEPTH = 100
+_MAX_SIZE = (1 << 63) - 1  # descriptor.md: an int64
+
+
+class _Ambiguous(ValueError):
+    """JSON that readers take for different values."""
+
 
 def parse_json(content: bytes, *, where: str) -> object:
-    """Return the value that ``content`` holds; raise ImageError naming ``where``."""
+    """Return the value that ``content`` holds; raise ImageError naming ``where``.
+
+    Refuses what RFC 8259 leaves open, so that no two readers see different
+    images: a key twice in one object, numbers beyond a double, lone surrogates.
+    """
     try:
-        return cast("object", json.loads(content.decode("utf-8"), parse_constant=_refuse))
-    except RecursionError as error:
-        raise ImageError(f"read image: {where}: nested too deeply") from error
+        value = cast(
+            "object",
+            json.loads(
+                content.decode("utf-8"),
+                object_pairs_hook=_unique,
+                parse_float=_finite,
+                parse_constant=_refuse,
+            ),
+        )
+        is_deep = _is_deep(value)
+    except RecursionError:
+        is_deep = True
     except ValueError as error:
         raise ImageError(f"read image: {where}: not JSON: {_position(error)}") from error
+    if is_deep:
+        raise ImageError(f"read image: {where}: nested too deeply")
+    return value
 
 
 def parse_object(content: bytes, *, where: str) -> JsonObject:
@@ -69,10 +94,18 @@ def get_text(parent: Mapping[str, object], key: str, *, where: str) -> str:
     raise _wrong(value, "a string", f"{where}: {key}")
 
 
-def get_size(parent: Mapping[str, object], key: str, *, where: str) -> int:
-    """Return the number ``key`` of ``parent``, which must be there and not negative."""
+def get_flag(parent: Mapping[str, object], key: str, *, where: str) -> bool:
+    """Return the boolean ``key`` of ``parent``; none, and null, is false."""
     value = parent.get(key)
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    raise _wrong(value, "a boolean", f"{where}: {key}")
+
+
+def get_size(parent: Mapping[str, object], key: str, *, where: str) -> int:
+    """Return the number ``key`` of ``parent``, which must be there, and from 0 to 2^63-1."""
+    value = parent.get(key)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_SIZE:
         return value
     raise _wrong(value, "a size", f"{where}: {key}")
 
@@ -96,8 +129,47 @@ def _position(error: ValueError) -> str:
         return f"{error.msg} at byte {error.pos}"
     if isinstance(error, UnicodeDecodeError):
         return f"not UTF-8 at byte {error.start}"
-    return "a number that is none"
+    if isinstance(error, UnicodeEncodeError):
+        return "a lone surrogate"
+    return str(error) if isinstance(error, _Ambiguous) else "a number that is none"
+
+
+def _unique(pairs: list[tuple[str, object]]) -> JsonObject:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise _Ambiguous("a key twice in one object")
+    return document
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if isinf(number):
+        raise _Ambiguous("a number that is too large")
+    return number
 
 
 def _refuse(_: str) -> NoReturn:
     raise ValueError
+
+
+def _is_deep(value: object) -> bool:
+    """Say whether ``value`` has too many levels; raise UnicodeEncodeError for no text.
+
+    A byte that is no UTF-8, as Python decodes it, passes: rootrun writes
+    labels that the command line gave it so.
+    """
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        below: list[object] = []
+        for one in level:
+            if isinstance(one, dict):
+                below += one
+                below += one.values()
+            elif isinstance(one, list):
+                below += one
+            elif isinstance(one, str) and not one.isascii():
+                one.encode("utf-8", "surrogateescape")
+        if not below:
+            return False
+        level = below
+    return True

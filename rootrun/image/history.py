@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from rootrun.image.document import JsonObject, as_object, get_list
+from rootrun.image.document import JsonObject, as_object, get_flag, get_list, get_text
 
 _KEY_ORDER = ("created", "created_by", "author", "comment", "empty_layer")
 UNKNOWN_STEP = "layer of unknown origin"
@@ -11,7 +11,7 @@ UNKNOWN_STEP = "layer of unknown origin"
 def parse_history(config: Mapping[str, object], *, where: str) -> tuple[JsonObject, ...]:
     """Return the entries of ``config``; unknown keys stay in them."""
     entries = get_list(config, "history", where=where)
-    return tuple(as_object(entry, where=f"{where}: history") for entry in entries)
+    return tuple(_checked(entry, where=f"{where}: history") for entry in entries)
 
 
 def is_empty_layer(entry: Mapping[str, object]) -> bool:
@@ -52,3 +52,11 @@ def ordered_entry(entry: Mapping[str, object]) -> JsonObject:
     """Return ``entry`` with its keys in the order of the specification."""
     known = {key: entry[key] for key in _KEY_ORDER if key in entry}
     return known | {key: value for key, value in entry.items() if key not in known}
+
+
+def _checked(value: object, *, where: str) -> JsonObject:
+    entry = as_object(value, where=where)
+    for key in ("created", "created_by", "author", "comment"):
+        get_text(entry, key, where=where)
+    get_flag(entry, "empty_layer", where=where)
+    return entry

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from rootrun.errors import DigestMismatchError, ImageError
-from rootrun.image.archive import ambiguous, unknown_ref
+from rootrun.image.archive import ambiguous, listed, unknown_ref
 from rootrun.image.blob import Blob
 from rootrun.image.config import parse_config
 from rootrun.image.digest import Digest, digest_of, hex_of
@@ -13,6 +13,7 @@ from rootrun.image.image import Image, pair_layers
 from rootrun.image.manifest import (
     FULL_NAME,
     INDEX_TYPES,
+    MANIFEST_TYPES,
     MAX_CONFIG_BYTES,
     MAX_MANIFEST_BYTES,
     REF_NAME,
@@ -26,7 +27,6 @@ from rootrun.image.reference import same_image_name
 LAYOUT_FILE = "oci-layout"
 INDEX_FILE = "index.json"
 _MAX_DEPTH = 4
-_MAX_DOCUMENTS = 256  # indexes can share their children: 4 levels alone are no bound
 _ATTESTATION = "vnd.docker.reference.type"  # BuildKit: a manifest that is about another
 
 
@@ -67,7 +67,8 @@ class _Resolver:
         self._files = files
         self._platform = platform
         self._is_asked = is_asked
-        self._documents = 0
+        self._read: set[Digest] = set()
+        self._left_bytes = MAX_MANIFEST_BYTES  # of all nested indexes: many are not worse than one
 
     def resolve(self, ref: str | None) -> Descriptor:
         """Return the entry of the manifest, with the names that ``index.json`` gives it."""
@@ -76,9 +77,7 @@ class _Resolver:
         content = require_file(self._files, INDEX_FILE).read(
             limit_bytes=MAX_MANIFEST_BYTES, where=where
         )
-        entries = [
-            e for e in parse_index(content, where=where) if _ATTESTATION not in e.annotations
-        ]
+        entries = _images(parse_index(content, where=where))
         if ref is not None:
             named = [entry for entry in entries if _is_called(entry, ref)]
             if not named:
@@ -104,7 +103,7 @@ class _Resolver:
         if not matching and len(candidates) == 1 and not self._is_asked:
             matching = candidates  # of a foreign platform: to be refused when it is run
         if not matching:
-            known = ", ".join(str(found.platform) for found, _ in candidates) or "none"
+            known = listed([str(found.platform) for found, _ in candidates]) or "none"
             raise ImageError(
                 f"read image: {self._files.path}: no image for {self._platform}",
                 hint=f"it has images for: {known}",
@@ -124,13 +123,25 @@ class _Resolver:
         if entry.media_type not in INDEX_TYPES:
             yield entry, entry
             return
-        self._documents += 1
-        if depth == _MAX_DEPTH or self._documents > _MAX_DOCUMENTS:
+        if entry.digest in self._read:
+            return  # what it has was given already, and comes first there
+        if depth == _MAX_DEPTH or entry.size_bytes > self._left_bytes:
             raise ImageError(f"read image: {self._files.path}: indexes nested too deeply")
+        self._read.add(entry.digest)
+        self._left_bytes -= entry.size_bytes
         where = f"{self._files.path}: index {entry.digest}"
-        for child in parse_index(_document(self._files, entry), where=where):
-            if _ATTESTATION not in child.annotations:
-                yield from ((found, entry) for found, _ in self._manifests(child, depth + 1))
+        for child in _images(parse_index(_document(self._files, entry), where=where)):
+            yield from ((found, entry) for found, _ in self._manifests(child, depth + 1))
+
+
+def _images(entries: tuple[Descriptor, ...]) -> list[Descriptor]:
+    """Return the entries that may be images; a type that is not known is no error."""
+    known = {*MANIFEST_TYPES, *INDEX_TYPES, ""}
+    return [
+        entry
+        for entry in entries
+        if entry.media_type in known and _ATTESTATION not in entry.annotations
+    ]
 
 
 def _check_version(files: Files) -> None:

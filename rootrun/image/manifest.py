@@ -1,10 +1,11 @@
 """Manifests and indexes, read and written (image-spec 1.1; moby image spec 1.2)."""
 
-from collections.abc import Mapping
+import binascii
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from rootrun.errors import ImageError
-from rootrun.image.digest import Digest, parse_digest
+from rootrun.errors import DigestMismatchError, ImageError
+from rootrun.image.digest import Digest, digest_of, parse_digest
 from rootrun.image.document import (
     JsonObject,
     as_list,
@@ -23,6 +24,8 @@ from rootrun.image.platform import Platform
 MAX_DOCKER_MANIFEST_BYTES = 1 << 20
 MAX_MANIFEST_BYTES = 4 << 20
 MAX_CONFIG_BYTES = 4 << 20
+MAX_LAYERS = 1024
+"""More than any image has: overlayfs takes 500, docker 127. Layers cost before they are read."""
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
@@ -92,6 +95,7 @@ def parse_manifest(content: bytes, *, where: str) -> Manifest:
             f"read image: {where}: not a container image: config of type {config.media_type!r:.100}"
         )
     layers = get_list(document, "layers", where=where)
+    check_layer_count(layers, where=where)
     return Manifest(config, tuple(_descriptor(e, where=f"{where}: layers") for e in layers))
 
 
@@ -99,6 +103,12 @@ def parse_archive_manifest(content: bytes, *, where: str) -> tuple[ArchiveEntry,
     """Return the images that ``manifest.json`` lists."""
     entries = as_list(parse_json(content, where=where), where=where)
     return tuple(_archive_entry(as_object(e, where=where), where=where) for e in entries)
+
+
+def check_layer_count(layers: Sequence[object], *, where: str) -> None:
+    """Raise ImageError if there are more ``layers`` than ``MAX_LAYERS``."""
+    if len(layers) > MAX_LAYERS:
+        raise ImageError(f"read image: {where}: {len(layers)} layers, more than {MAX_LAYERS}")
 
 
 def manifest_bytes(manifest: Manifest) -> bytes:
@@ -124,7 +134,9 @@ def _archive_entry(document: JsonObject, *, where: str) -> ArchiveEntry:
     if not config:
         raise ImageError(f"read image: {where}: no Config")
     names = get_texts(document, "RepoTags", where=where)
-    return ArchiveEntry(config, names, get_texts(document, "Layers", where=where))
+    layers = get_texts(document, "Layers", where=where)
+    check_layer_count(layers, where=where)
+    return ArchiveEntry(config, names, layers)
 
 
 def _versioned(content: bytes, *, where: str, types: tuple[str, ...]) -> JsonObject:
@@ -139,13 +151,26 @@ def _versioned(content: bytes, *, where: str, types: tuple[str, ...]) -> JsonObj
 
 def _descriptor(value: object, *, where: str) -> Descriptor:
     document = as_object(value, where=where)
-    return Descriptor(
+    descriptor = Descriptor(
         media_type=get_text(document, "mediaType", where=where),
         digest=parse_digest(document.get("digest"), where=where),
         size_bytes=get_size(document, "size", where=where),
         platform=_platform(get_object(document, "platform", where=where), where=where),
         annotations=get_object(document, "annotations", where=where),
     )
+    if "data" in document:
+        _check_data(get_text(document, "data", where=where), descriptor, where=where)
+    return descriptor
+
+
+def _check_data(text: str, descriptor: Descriptor, *, where: str) -> None:
+    """Hold the content embedded in a descriptor against it: others may read that, not the blob."""
+    try:
+        content = binascii.a2b_base64(text, strict_mode=True)
+    except ValueError as error:
+        raise ImageError(f"read image: {where}: data: not base64") from error
+    if (len(content), digest_of(content)) != (descriptor.size_bytes, descriptor.digest):
+        raise DigestMismatchError(f"read image: {where}: data: not what the digest says")
 
 
 def _platform(document: JsonObject, *, where: str) -> Platform | None:

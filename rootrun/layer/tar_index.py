@@ -4,9 +4,13 @@ import os
 from typing import NamedTuple
 
 from rootrun.errors import LayerError
+from rootrun.layer.header import BLOCK_BYTES
 from rootrun.layer.member import padded, read_member
 from rootrun.layer.names import clean_name
 from rootrun.layer.source import FileSource
+
+# 65536 members with short names, and an image has thousands: the index is held in memory.
+_MAX_INDEX_BYTES = 32 << 20
 
 
 class TarMember(NamedTuple):
@@ -27,13 +31,17 @@ def index_tar(fd: int, size: int) -> list[TarMember]:
     """Return the members of the tar in ``fd``, a file of ``size`` bytes, in their order.
 
     Reads headers only and leaves the offset of ``fd`` alone. Raises LayerError for
-    what is no tar, for a truncated one and for sparse members, whose content is not
-    in one place.
+    what is no tar, for a truncated one, for sparse members, whose content is not in
+    one place, and for more members than an image can have.
     """
     source = FileSource(fd, size)
+    left_bytes = _MAX_INDEX_BYTES
     members = []
     while (member := read_member(source)) is not None:
         body = member.body
+        left_bytes -= BLOCK_BYTES + len(member.name) + len(member.link_name)
+        if left_bytes < 0:
+            raise LayerError("read tar: has more members, or longer names, than an image can have")
         name = clean_name(member.name)
         if body.parts is not None:
             raise LayerError(f"read tar: {name!r}: is stored as a sparse file")

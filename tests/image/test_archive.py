@@ -1,6 +1,9 @@
 """What manifest.json says, and what is refused in it."""
 
+import gzip
 import json
+import tarfile
+import time
 from pathlib import Path
 
 import pytest
@@ -16,7 +19,7 @@ from tests.support.images import (
     image_content,
     outer_tar,
 )
-from tests.support.tarball import file, tarball
+from tests.support.tarball import Member, file, tarball
 
 LAYERS = [tarball(file("a", b"1")), tarball(file("b", b"2"))]
 CONTENT = image_content(LAYERS)
@@ -137,7 +140,10 @@ def test_missing_layer_is_named(tmp_path: Path) -> None:
         opened(_archive(tmp_path / "a.tar", members))
 
 
-@pytest.mark.parametrize("repositories", [b"{}", b'{"a":{}}', b'{"a":1}', b"["])
+@pytest.mark.parametrize(
+    "repositories",
+    [b"{}", b'{"a":{}}', b'{"a":1}', b"[", b'{"a":{"b":null}}', b'{"a":{"b":""}}'],
+)
 def test_bad_first_format_is_told(tmp_path: Path, repositories: bytes) -> None:
     with pytest.raises(ImageError, match=r"read image: .*repositories"):
         opened(_archive(tmp_path / "a.tar", {"repositories": repositories}))
@@ -150,6 +156,48 @@ def test_first_format_with_a_loop_of_parents_ends(tmp_path: Path) -> None:
     }
     with pytest.raises(ImageError, match="more parents than can be"):
         opened(_archive(tmp_path / "a.tar", members))
+
+
+def test_first_format_whose_documents_are_large_together_is_refused(tmp_path: Path) -> None:
+    padding = "x" * (1 << 20)
+    members: dict[str, bytes | str] = {"repositories": b'{"a":{"b":"5"}}'}
+    for number in range(1, 6):
+        document = {"parent": str(number - 1) if number > 1 else "", "padding": padding}
+        members[f"{number}/json"] = dumped(document)
+        members[f"{number}/layer.tar"] = LAYERS[0]
+    with pytest.raises(ImageError, match=r"json: [0-9]+ bytes, more than [0-9]+"):
+        opened(_archive(tmp_path / "a.tar", members))
+
+
+def test_first_format_whose_layers_are_one_member_reads_it_once(tmp_path: Path) -> None:
+    layer = gzip.compress(tarball(file("zeros", bytes(8 << 20))), 1)
+    members: dict[str, bytes | str] = {"repositories": b'{"a":{"b":"499"}}', "layer": layer}
+    for number in range(500):
+        parent = str(number - 1) if number else ""
+        members[f"{number}/json"] = dumped({"parent": parent, "os": "linux"})
+        members[f"{number}/layer.tar"] = "../layer"
+    path = _archive(tmp_path / "a.tar", members)
+    started = time.process_time()
+    assert len(set(opened(path).config.diff_ids)) == 1
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize("flag", [tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE])
+@pytest.mark.parametrize("which", ["manifest.json", "config", "layer"])
+def test_member_that_is_a_fifo_or_a_device_is_refused(
+    tmp_path: Path, which: str, flag: bytes
+) -> None:
+    members = docker_members(image_content([LAYERS[0]]))
+    entry = _manifest(members)[0]
+    layer = str(_list(entry["Layers"])[0])
+    name = {"config": str(entry["Config"]), "layer": layer}.get(which, which)
+    odd = Member(tarfile.TarInfo(name))
+    odd.header.type = flag
+    path = tmp_path / "a.tar"
+    others = {other: content for other, content in members.items() if other != name}
+    path.write_bytes(tarball(odd, outer_tar(others), end=b""))
+    with pytest.raises(ImageError, match="not a regular file"):
+        opened(path)
 
 
 def _list(value: object) -> list[object]:

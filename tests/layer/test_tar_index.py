@@ -2,6 +2,7 @@
 
 import os
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,21 @@ def test_global_header_is_passed_over(tmp_path: Path) -> None:
     header.type, header.size = tarfile.XGLTYPE, 14
     tar = tarball(header.tobuf(tarfile.USTAR_FORMAT), padded(b"14 comment=x\n\n"), file("a"))
     assert [member.name for member in _index(tmp_path, tar)] == ["a"]
+
+
+def test_more_members_than_an_image_can_have_are_refused_soon(tmp_path: Path) -> None:
+    block = file("a").header.tobuf(tarfile.USTAR_FORMAT)
+    started = time.process_time()
+    with pytest.raises(LayerError, match="more members, or longer names"):
+        _index(tmp_path, block * 200_000)
+    assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize("make", ["name", "target", "target-of-a-file"])
+def test_names_that_would_fill_the_memory_are_refused(tmp_path: Path, make: str) -> None:
+    long = "n" * ((1 << 20) - 50)
+    member = symlink(long if make == "name" else "l", "t" if make == "name" else long)
+    if make == "target-of-a-file":
+        member = file("f", pax={"linkpath": long})
+    with pytest.raises(LayerError, match="longer names"):
+        _index(tmp_path, tarball(*[member] * 40))
