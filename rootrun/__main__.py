@@ -16,7 +16,11 @@ def run() -> None:
         print(f"rootrun {__version__}")
         return
     import gc
+    import signal
 
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Python's handler shows a traceback. Ours come later, when there is something to undo.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     # A run is short and its garbage has few cycles: looking for them costs 5 ms of a start.
     gc.set_threshold(100_000)
     from rootrun.cli.main import main

@@ -19,6 +19,10 @@ RootrunError
 Interrupted                a signal asks rootrun to stop; not an Exception, so nothing swallows it
 """
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 EXIT_ROOTRUN_FAILED = 125
 EXIT_TIMEOUT = 124
 EXIT_NOT_EXECUTABLE = 126
@@ -115,3 +119,30 @@ class Interrupted(BaseException):
     def __init__(self, signal_number: int) -> None:
         super().__init__(signal_number)
         self.signal_number = signal_number
+
+
+@contextmanager
+def told_as(kind: type[RootrunError], what: str, place: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what the system refuses into a ``kind`` that says what was being done, and where.
+
+    That is the path that the system names, or ``place`` where it names none, or a part of one.
+    BrokenPipeError passes: the reader of stdout has enough, which cli/ takes for SIGPIPE.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise kind(f"{what}: {place_of(error, place)}: {reason_of(error)}") from error
+
+
+def place_of(error: OSError, place: str | os.PathLike[str]) -> str:
+    """Return the absolute path that ``error`` names, else ``place``."""
+    named = error.filename
+    is_path = isinstance(named, str | bytes | os.PathLike) and os.path.isabs(named)
+    return os.fsdecode(named if is_path else place)
+
+
+def reason_of(error: OSError) -> str:
+    """Return the system's words for ``error``."""
+    return error.strerror or str(error)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rootrun.attempt import Job, attempt
 from rootrun.compose.base_image import opened_image, unpacked_base
+from rootrun.errors import ImageError, LayerError, StoreError, told_as
 from rootrun.image.digest import digest_of, hex_of
 from rootrun.image.image import Image
 from rootrun.image.sink import Sink, open_sink
@@ -49,7 +50,8 @@ def run(request: Request, *, progress: Progress) -> RunResult:
     """
     with ExitStack() as cleanup:  # undone in reverse order
         scratch = cleanup.enter_context(scratch_directory(request.scratch))
-        image = cleanup.enter_context(opened_image(request.image_choice, scratch=scratch))
+        with told_as(ImageError, "read image", "the base"):
+            image = cleanup.enter_context(opened_image(request.image_choice, scratch=scratch))
         config = planned_config(request, image.config, image.config.diff_ids)
         check_before_run(request, image, config)
         steps = read_steps(request)
@@ -64,14 +66,16 @@ def run(request: Request, *, progress: Progress) -> RunResult:
             )
         )
         job = Job(request, base, config, steps, id_map)
-        first = cleanup.enter_context(attempt(job, scratch=scratch))
+        with told_as(StoreError, "make the root", scratch):
+            first = cleanup.enter_context(attempt(job, scratch=scratch))
         is_verified, started_s = base.verification.is_verified, time.monotonic()
         with run_in_child(lambda: sink.write_base(is_verified), name="copy base") as copying:
             check_outcome(run_container(first.spec, alongside=[copying]), first.spec)
             copying.wait()
         base.verification.note_copied()
 
-        layer = _write_layer(first.changes, sink, progress=progress)
+        with told_as(LayerError, "pack the layer", scratch):
+            layer = _write_layer(first.changes, sink, progress=progress)
         if request.is_checked:
             from rootrun.check import check_again
 

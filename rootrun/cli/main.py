@@ -18,7 +18,14 @@ from rootrun.cli.messages import (
 from rootrun.cli.parser import Options, help_text, parse, split_command
 from rootrun.cli.signals import signals_as_exceptions
 from rootrun.cli.stdout import write_out
-from rootrun.errors import EXIT_ROOTRUN_FAILED, EXIT_SIGNAL_BASE, Interrupted, RootrunError
+from rootrun.errors import (
+    EXIT_ROOTRUN_FAILED,
+    EXIT_SIGNAL_BASE,
+    Interrupted,
+    RootrunError,
+    place_of,
+    reason_of,
+)
 
 _SIGINT = 2
 _SIGPIPE = 13
@@ -48,9 +55,14 @@ def status_of(error: BaseException) -> int:
         case RootrunError():
             tell_error(error)
             return error.exit_code
+        case OSError():  # one that nobody knew better what to say about
+            where = place_of(error, "the system refuses")
+            tell_error(RootrunError(f"{where}: {reason_of(error)}"))
+        case MemoryError():
+            tell_error(RootrunError("out of memory"))
         case _:
             tell_internal_error(error)
-            return EXIT_ROOTRUN_FAILED
+    return EXIT_ROOTRUN_FAILED
 
 
 def _dispatch(argv: Sequence[str]) -> int:

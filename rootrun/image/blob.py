@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from rootrun.errors import ImageError
+from rootrun.errors import ImageError, told_as
 
 _OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # O_NONBLOCK: a fifo must not hang
 
@@ -63,7 +63,8 @@ class BlobReader(io.RawIOBase):
         if left <= 0:
             return 0
         offset = self._blob.offset + self._position
-        count = os.preadv(self.descriptor, [memoryview(buffer)[:left]], offset)
+        with told_as(ImageError, "read image", self._blob.path):
+            count = os.preadv(self.descriptor, [memoryview(buffer)[:left]], offset)
         if not count:
             raise ImageError(f"read image: {self._blob.path}: the file ends too early")
         self._position += count

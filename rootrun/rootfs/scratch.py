@@ -3,21 +3,21 @@
 import fcntl
 import logging
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rootrun.errors import StoreError
+from rootrun.errors import StoreError, told_as
 from rootrun.layer.removal import remove_tree
 from rootrun.request import Scratch
+from rootrun.sandbox.forking import signals_blocked
+from rootrun.sandbox.overlay import detach_mounts_below
 from rootrun.store.private import is_own_directory, make_private_directory
 
 log = logging.getLogger(__name__)
 
 _PREFIX = "rootrun-"
 _KEPT_PREFIX = "kept-rootrun-"
-_GRACE_S = 60  # a younger tree may be of a run that has not locked it yet
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -30,22 +30,21 @@ def scratch_directory(scratch: Scratch) -> Iterator[Path]:
     where. Leave the context with the ids that made the tree: inside the namespace.
     """
     directory = _parent_of(scratch) / f"{_PREFIX}{os.urandom(6).hex()}"
+    lock: int | None = None
     try:
-        directory.mkdir(mode=0o700)
-        directory.chmod(0o700)
-        descriptor = os.open(directory, _OPEN_DIRECTORY)
-    except OSError as error:
-        raise StoreError(f"make a scratch directory: {directory}: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with told_as(StoreError, "make a scratch directory", directory):
+            lock = _make_locked(directory)
         yield directory
     except BaseException:
-        if scratch.keep_on_failure:
+        if scratch.keep_on_failure and lock is not None:
             _keep(directory)
         raise
     finally:
-        _remove(directory)  # while it is locked: nobody else tries the same
-        os.close(descriptor)
+        with signals_blocked():  # a second signal must not leave half of it
+            detach_mounts_below(directory)
+            _remove(directory)
+            if lock is not None:
+                os.close(lock)  # not before: nobody else tries the same
 
 
 def sweep_dead(scratch: Path) -> None:
@@ -56,20 +55,34 @@ def sweep_dead(scratch: Path) -> None:
     """
     for sibling in _siblings(scratch):
         try:
-            descriptor = os.open(sibling, _OPEN_DIRECTORY)
+            lock = os.open(sibling, _OPEN_DIRECTORY)
         except OSError:
             continue
         try:
-            status = os.fstat(descriptor)
-            if status.st_uid != os.geteuid() or time.time() - status.st_mtime < _GRACE_S:
+            if os.fstat(lock).st_uid != os.geteuid():
                 continue
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             log.debug("removing the scratch tree of a dead run: %s", sibling)
             _remove(sibling)
         except OSError:
             continue
         finally:
-            os.close(descriptor)
+            os.close(lock)
+
+
+def _make_locked(directory: Path) -> int:
+    """Make ``directory`` and return the descriptor that locks it."""
+    while True:
+        directory.mkdir(mode=0o700)
+        try:
+            directory.chmod(0o700)
+            lock = os.open(directory, _OPEN_DIRECTORY)
+        except FileNotFoundError:
+            continue  # another run has swept it: it was not locked yet
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.fstat(lock).st_nlink:
+            return lock
+        os.close(lock)
 
 
 def _siblings(scratch: Path) -> list[Path]:

@@ -73,6 +73,8 @@ class Unpacker:
                 # A damaged blob is told as such, not by what the damage looks like.
                 stream.verify()
                 where = f"unpack layer {layer.position} of {layer.count}"
+                if isinstance(error.__cause__, OSError):
+                    where += f": {self._store.directory}"
                 what = str(error).removeprefix("unpack layer: ")
                 raise type(error)(f"{where}: {what}", hint=error.hint) from error
             stream.verify()

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from rootrun.errors import SandboxError
 from rootrun.sandbox import syscalls
 
 EXIT_CHILD_FAILED = 1
@@ -31,14 +32,18 @@ def fork_child(function: Callable[[], None]) -> int:
 
     The child starts with all signals blocked and the parent's handlers gone, dies with the thread
     that forked it, and ends when ``function`` does: status 0, or 1 after an exception, which it
-    keeps to itself; ``function`` reports its own failures. The caller reaps it.
+    keeps to itself; ``function`` reports its own failures. The caller reaps it. Raises
+    ``SandboxError`` if the system has no room for one more process.
     """
     parent = os.getpid()
     with signals_blocked():
         if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
             # Inherited from a caller that wants no zombies: wait(2) would tell us nothing either.
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            raise SandboxError(f"start a process: {error.strerror}") from error
         if pid == 0:
             _run_child(function, parent)
         return pid

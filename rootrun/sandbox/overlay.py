@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from rootrun.errors import SandboxError
+from rootrun.errors import SandboxError, told_as
 from rootrun.sandbox import mount_api, syscalls
 
 _OPAQUE = "user.overlay.opaque"
@@ -41,10 +41,28 @@ def unmount(target: Path) -> None:
     """Unmount what is on top of ``target``; one that is still in use vanishes with its last use."""
     try:
         syscalls.umount2(target, syscalls.UMOUNT_NOFOLLOW)
-    except OSError as error:
-        if error.errno != errno.EBUSY:
-            raise
-        syscalls.umount2(target, syscalls.UMOUNT_NOFOLLOW | syscalls.MNT_DETACH)
+    except OSError:  # EBUSY, as a rule
+        with told_as(SandboxError, "unmount", target):
+            syscalls.umount2(target, syscalls.UMOUNT_NOFOLLOW | syscalls.MNT_DETACH)
+
+
+def detach_mounts_below(directory: Path) -> None:
+    """Detach what is still mounted below ``directory``, which is to be removed.
+
+    That is nothing, unless a signal came between a mount and the note to undo it.
+    """
+    prefix = os.fsencode(os.path.realpath(directory)) + b"/"
+    with suppress(OSError):
+        with open("/proc/self/mountinfo", "rb") as file:  # proc_pid_mountinfo(5)
+            points = [_unescaped(line.split()[4]) for line in file]
+        for point in reversed(points):
+            if point.startswith(prefix):
+                syscalls.umount2(point, syscalls.UMOUNT_NOFOLLOW | syscalls.MNT_DETACH)
+
+
+def _unescaped(path: bytes) -> bytes:
+    parts = path.split(b"\\")  # each but the first begins with three octal digits
+    return parts[0] + b"".join(bytes([int(part[:3], 8)]) + part[3:] for part in parts[1:])
 
 
 def mount_tmpfs(target: Path, *, size_bytes: int | None = None, mode: int = 0o700) -> None:

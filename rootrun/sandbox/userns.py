@@ -3,10 +3,10 @@
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from rootrun.errors import HelperError, NamespaceError, RootrunError
+from rootrun.errors import HelperError, NamespaceError, RootrunError, SandboxError, told_as
 from rootrun.sandbox import syscalls
 from rootrun.sandbox.forking import fork_child, signals_blocked
 from rootrun.sandbox.helper import run_helpers
@@ -36,8 +36,9 @@ def enter_namespaces(id_map: IdMap) -> IdMap:
         actual = id_map if writer is None else _write_outside(id_map, writer, fallback=fallback)
     if actual.kind is IdMapKind.SINGLE:
         _write_single_map(actual)
-    syscalls.forbid_inspection()
-    syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+    with told_as(SandboxError, "enter namespaces", "/"):
+        syscalls.forbid_inspection()
+        syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
     return actual
 
 
@@ -52,7 +53,8 @@ class _Writer:
 
     def write(self) -> None:
         """Have the maps written; raises what the process reports."""
-        os.write(self._go, b"g")
+        with suppress(BrokenPipeError):  # it is gone, as there are no messages of it
+            os.write(self._go, b"g")
         messages = self._reader.read()
         if not messages:
             raise HelperError("write id maps: the helper process: was killed")

@@ -73,6 +73,8 @@ def error_from(message: Message) -> RootrunError:
 
 
 def _told(error: BaseException, stage: str) -> RootrunError:
+    if isinstance(error, MemoryError):
+        return SandboxError(f"{stage}: out of memory")
     if not isinstance(error, OSError):
         return SandboxError(f"{stage}: internal error: {type(error).__name__}: {error}")
     reason = error.strerror or str(error)

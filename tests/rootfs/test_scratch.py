@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+import textwrap
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -61,12 +61,6 @@ def start_run(parent: Path) -> "tuple[subprocess.Popen[bytes], Path]":
     )
     assert process.stdout is not None
     return process, Path(os.fsdecode(process.stdout.readline().strip()))
-
-
-def make_old(tree: Path) -> None:
-    """Make a tree one that was made some minutes ago."""
-    some_minutes_ago = time.time() - 300
-    os.utime(tree, (some_minutes_ago, some_minutes_ago))
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o377, 0o777], ids=oct)
@@ -138,23 +132,19 @@ def test_sweeping_removes_the_trees_of_killed_runs(parent: Path) -> None:
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert tree.is_dir()
-    make_old(tree)
     with scratch_directory(inside(parent)) as scratch:
         sweep_dead(scratch)
         assert list(parent.iterdir()) == [scratch]
 
 
 @pytest.mark.root
-def test_sweeping_leaves_what_is_alive_young_or_not_ours(parent: Path) -> None:
+def test_sweeping_leaves_what_is_alive_or_not_ours(parent: Path) -> None:
     process, alive = start_run(parent)
     try:
-        make_old(alive)
-        names = ("rootrun-young", "rootrun-somebodys", "kept-rootrun-1", "other")
+        names = ("rootrun-somebodys", "kept-rootrun-1", "other")
         for name in names:
             (parent / name).mkdir()
         os.chown(parent / "rootrun-somebodys", 12345, 12345)
-        for name in names[1:]:
-            make_old(parent / name)
         (parent / "rootrun-link").symlink_to("other")
         with scratch_directory(inside(parent)) as scratch:
             sweep_dead(scratch)
@@ -163,6 +153,47 @@ def test_sweeping_leaves_what_is_alive_young_or_not_ours(parent: Path) -> None:
     finally:
         process.communicate(b"x")
     assert not alive.exists()
+
+
+def test_runs_that_start_while_others_sweep_have_a_tree(parent: Path) -> None:
+    # Each sweep takes what it finds between the making of a tree and its lock.
+    source = HOLD.replace("os.read(0, 1)", "sweep_dead(path); assert os.listdir(path) == ['file']")
+    source = source.replace("import scratch_directory", "import scratch_directory, sweep_dead")
+    source = "for _ in range(100):\n" + textwrap.indent(source, "    ")
+    argv = [sys.executable, "-c", source, os.fspath(parent)]
+    runs = [
+        subprocess.Popen(argv, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    told = [run.communicate()[1].decode() for run in runs]
+    assert told == [""] * 4
+    assert os.listdir(parent) == []
+
+
+def test_a_mount_that_is_left_in_it_goes_with_it_and_keeps_its_content(lone: Account) -> None:
+    place = lone.new_directory()
+    (place / "precious").mkdir()
+    (place / "precious" / "file").write_text("x")
+    source = f"""
+from pathlib import Path
+from rootrun.request import Scratch
+from rootrun.rootfs.scratch import scratch_directory
+from rootrun.sandbox.idmap_choice import single_id_map
+from rootrun.sandbox.mount_api import attach, copy_tree
+from rootrun.sandbox.userns import enter_namespaces
+import os
+place = Path({os.fspath(place)!r})
+enter_namespaces(single_id_map(""))
+(place / "a b").mkdir()
+with scratch_directory(Scratch(cache_directory=None, scratch_parent=place / "a b")) as s:
+    (s / "mounted").mkdir()
+    attach(copy_tree(place / "precious"), os.open(s / "mounted", os.O_PATH))
+    assert (s / "mounted" / "file").exists()
+assert os.listdir(place / "a b") == []
+"""
+    done = run_python(source, account=lone)
+    assert (done.returncode, done.stderr.decode()) == (0, "")
+    assert (place / "precious" / "file").exists()
 
 
 def test_it_is_in_the_cache_if_nothing_else_is_named(tmp_path: Path) -> None:
