@@ -60,8 +60,8 @@ def _merged(stack: LayerStack, *, scratch: Path, wanted: str) -> Iterator[Path]:
     """Show the merged layers by the ``wanted`` backend; ``auto`` copies where overlay cannot be."""
     with ExitStack() as cleanup:
         if wanted != COPY:
-            lowers = base_lowers_of(stack, scratch=scratch)
             try:
+                lowers = base_lowers_of(stack, scratch=scratch)
                 view = cleanup.enter_context(merged_view(lowers, scratch=scratch))
             except SandboxError as error:
                 if wanted == OVERLAY:

@@ -38,7 +38,8 @@ def apply_layer(
 
     Entries below a missing directory that is a key of ``redirects`` go below the
     key's value instead. Owners outside of ``ids`` are only recorded.
-    ``marked_directories`` is for a place where setxattr(2) is refused. Raises
+    ``marked_directories`` is for a place where setxattr(2) is refused; what marks
+    it cannot make either are only recorded. Raises
     LayerError for what cannot be unpacked, UnsafeEntryError for what would leave
     the tree; the tree is of no use then. Bytes behind the end of the tar may be
     left in ``stream``.
@@ -48,13 +49,7 @@ def apply_layer(
     try:
         with (
             _no_umask(),
-            Ground(
-                tree_fd,
-                redirects=redirects,
-                ledger=ledger,
-                owners=owners,
-                marks_can_wait=marked_directories is not None,
-            ) as ground,
+            Ground(tree_fd, redirects=redirects, ledger=ledger, owners=owners) as ground,
         ):
             ground.prepare_root(tree_fd)
             reader = TarReader(stream)

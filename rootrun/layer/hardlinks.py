@@ -39,7 +39,7 @@ class HardLinks:
             self._link_foreign(place, target)
         elif source.path in self._ledger.foreign_links:
             self._link_foreign(place, self._ledger.foreign_links[source.path])
-        elif self._ground.is_deletion(source):
+        elif self._ledger.is_deletion(source):
             raise LayerError(f"unpack layer: {entry.path!r}: its target is deleted: {target!r}")
         elif source.path != place.path:  # to itself: nothing to do, as GNU tar has it
             self._link_known(place, target)
@@ -55,6 +55,8 @@ class HardLinks:
         recorded = self._ledger.entries.get(source.path)
         if recorded is not None:
             self._ledger.record(place.path, recorded)
+        if source.path in self._ledger.unmarked:  # the placeholder of a device
+            self._ledger.unmarked.add(place.path)
         made = visit(place.path, place.directory_fd, place.name)
         if made is not None:
             self._ledger.add_visited(made)

@@ -12,6 +12,7 @@ from rootrun.layer.checksum import (
     visited_checksum,
 )
 from rootrun.layer.entry import SET_ID_BITS, Entry, EntryPath, EntryType
+from rootrun.layer.metadata import has_whiteout
 from rootrun.layer.record import LayerRecord, Recorded
 from rootrun.layer.walk import Visited
 
@@ -31,14 +32,15 @@ class Ledger:
 
     Holds nothing for an ordinary file, so that a million of them cost no memory.
     A device and a foreign link have a whiteout on the disk as a placeholder, which
-    hides what lower layers have there.
+    hides what lower layers have there. Where the disk can hold no whiteout, an empty
+    file is in its place, and its path in ``unmarked``.
     """
 
     def __init__(self) -> None:
         self.entries: dict[EntryPath, Recorded] = {}
         self.implicit: set[EntryPath] = set()
         self.opaque: set[EntryPath] = set()
-        self.unmarked: set[EntryPath] = set()  # directories that setxattr(2) could not mark
+        self.unmarked: set[EntryPath] = set()  # lack a mark of overlayfs on the disk
         self.foreign_links: dict[EntryPath, EntryPath] = {}
         self.set_ids: set[EntryPath] = set()
         self.directories: dict[EntryPath, DirectoryState] = {}
@@ -89,9 +91,11 @@ class Ledger:
             path, st_mode=st_mode, mtime_s=mtime_s, link_target=link_target
         )
 
-    def is_placeholder(self, path: EntryPath) -> bool:
-        """Say whether a whiteout at ``path`` stands for an entry that the disk cannot hold."""
-        return path in self.entries or path in self.foreign_links
+    def is_deletion(self, visited: Visited) -> bool:
+        """Say whether a whiteout is there that is no placeholder."""
+        path, _, _, status = visited
+        is_placeholder = path in self.entries or path in self.foreign_links
+        return has_whiteout(path, status, unmarked=self.unmarked) and not is_placeholder
 
     def add_visited(self, visited: Visited) -> None:
         """Count a path as the disk has it now."""
@@ -102,6 +106,7 @@ class Ledger:
         path, _, _, status = visited
         self.entries.pop(path, None)
         self.foreign_links.pop(path, None)
+        self.unmarked.discard(path)
         self.set_ids.discard(path)
         if stat.S_ISDIR(status.st_mode):  # is counted at the end only
             del self.directories[path]
@@ -119,6 +124,7 @@ class Ledger:
             implicit=frozenset(self.implicit),
             opaque=frozenset(self.opaque),
             foreign_links=self.foreign_links,
+            unmarked=frozenset(self.unmarked),
             set_ids=frozenset(self.set_ids),
             entry_count=self.entry_count,
             size_bytes=self.size_bytes,

@@ -4,16 +4,14 @@ The seccomp filter of a Nix build refuses setxattr(2). The kernel itself is not 
 directories in question are replaced by ones that an overlay has marked.
 """
 
-import errno
 import logging
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
-from rootrun.errors import LayerError, SandboxError
-from rootrun.layer.entry import ROOT, EntryPath, parent
+from rootrun.errors import SandboxError
+from rootrun.layer.entry import ROOT, is_kept_xattr, parent
 from rootrun.layer.ledger import Ledger
-from rootrun.layer.metadata import OPAQUE_XATTR
 from rootrun.layer.tree import Tree
 
 log = logging.getLogger(__name__)
@@ -26,30 +24,17 @@ where the sequence says so. Raises SandboxError where the kernel does not mark e
 """
 
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_REFUSED = frozenset({errno.ENOTSUP, errno.EPERM})
-
-
-def mark_opaque(fd: int, path: EntryPath, ledger: Ledger, *, can_wait: bool) -> None:
-    """Make the directory open at ``fd`` hide what lower layers have in it.
-
-    Where that is refused and ``can_wait``, it is left for ``replace_unmarked``.
-    """
-    try:
-        os.setxattr(fd, OPAQUE_XATTR, b"y")
-    except OSError as error:
-        if not can_wait or error.errno not in _REFUSED:
-            raise _refused(path, error.strerror or str(error)) from error
-        ledger.unmarked.add(path)
-    ledger.opaque.add(path)
 
 
 def replace_unmarked(tree_fd: int, ledger: Ledger, marked_directories: MarkedDirectories) -> None:
     """Replace the directories of ``ledger`` that lack a mark; their modes and times are not kept.
 
-    The root has no use for a mark: overlayfs does not look at it there.
+    Those that cannot be replaced are still in ``unmarked`` then. The root has no use for a mark:
+    overlayfs does not look at it there.
     """
-    # What was removed again is no directory any more; a parent comes before what is in it.
-    paths = sorted((ledger.unmarked & ledger.directories.keys()) - {ROOT})
+    ledger.unmarked.discard(ROOT)
+    # A parent comes before what is in it; the rest are whiteouts.
+    paths = sorted(ledger.unmarked & ledger.directories.keys())
     if not paths:
         return
     are_opaque = [path in ledger.opaque for path in paths]
@@ -58,16 +43,18 @@ def replace_unmarked(tree_fd: int, ledger: Ledger, marked_directories: MarkedDir
             for number, path in enumerate(paths):
                 with Tree(tree_fd) as tree:
                     directory_fd = tree.resolve_directory(parent(path)).fd
-                    _replace(path.rpartition("/")[2], directory_fd, str(number), made_fd)
+                    name = path.rpartition("/")[2]
+                    if _replace(name, directory_fd, str(number), made_fd):
+                        ledger.unmarked.remove(path)
     except SandboxError as error:
-        if any(are_opaque):
-            raise _refused(paths[are_opaque.index(True)], str(error)) from error
-        log.debug("deleted names may show in directories: %s", error)
+        log.debug("overlayfs cannot show the layer: %s", error)
 
 
-def _replace(name: str, directory_fd: int, made: str, made_fd: int) -> None:
+def _replace(name: str, directory_fd: int, made: str, made_fd: int) -> bool:
     old_fd = os.open(name, _OPEN_DIRECTORY, dir_fd=directory_fd)
     try:
+        if any(is_kept_xattr(xattr) for xattr in os.listxattr(old_fd)):
+            return False  # no refusal: there was no room for the mark beside them
         new_fd = os.open(made, _OPEN_DIRECTORY, dir_fd=made_fd)
         try:
             status = os.fstat(old_fd)
@@ -79,10 +66,4 @@ def _replace(name: str, directory_fd: int, made: str, made_fd: int) -> None:
     finally:
         os.close(old_fd)
     os.rename(made, name, src_dir_fd=made_fd, dst_dir_fd=directory_fd)  # over the empty one
-
-
-def _refused(path: EntryPath, why: str) -> LayerError:
-    return LayerError(
-        f"mark directory opaque: {path!r}: {why}",
-        hint="unpacked layers need a file system with user extended attributes",
-    )
+    return True

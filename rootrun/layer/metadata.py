@@ -4,7 +4,7 @@ import errno
 import os
 import stat
 import struct
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from rootrun.errors import LayerError
 from rootrun.layer.entry import Entry, EntryPath, EntryType, entry_type, is_kept_xattr
@@ -21,6 +21,9 @@ _REVISION_MASK = 0xFF000000
 _REVISION_2 = 0x02000000
 _REVISION_3 = 0x03000000
 _SIZE_2 = 20
+# What mknod(2) says where there can be no whiteout: on overlayfs, and before Linux 5.8 in a user
+# namespace EPERM, elsewhere what file systems without devices say.
+_NO_WHITEOUT = frozenset({errno.EPERM, errno.EINVAL, errno.ENOTSUP})
 
 
 def portable_capability(value: bytes) -> bytes:
@@ -92,3 +95,24 @@ def entry_of(
 def is_whiteout(status: os.stat_result) -> bool:
     """Say whether overlayfs takes this for a deletion (overlayfs.rst: character device 0:0)."""
     return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
+
+
+def has_whiteout(
+    path: EntryPath, status: os.stat_result, *, unmarked: Container[EntryPath]
+) -> bool:
+    """Say whether an unpacked layer has a whiteout at ``path``, whose lstat(2) is ``status``.
+
+    In ``unmarked`` are the whiteouts for which there is an empty file (``LayerRecord``).
+    """
+    return is_whiteout(status) or (path in unmarked and not stat.S_ISDIR(status.st_mode))
+
+
+def make_whiteout(name: str | os.PathLike[str], *, directory_fd: int | None = None) -> bool:
+    """Make what ``is_whiteout`` tells of; False where the file system or the kernel refuses."""
+    try:
+        os.mknod(name, stat.S_IFCHR, 0, dir_fd=directory_fd)
+    except OSError as error:
+        if error.errno not in _NO_WHITEOUT:
+            raise
+        return False
+    return True

@@ -9,7 +9,7 @@ from rootrun.layer.attributes import Owners, clear_xattrs, kept_of, set_xattrs
 from rootrun.layer.crc import crc32_zeros
 from rootrun.layer.entry import ROOT, SET_ID_BITS, Entry, EntryPath, parent
 from rootrun.layer.ledger import Ledger, visit
-from rootrun.layer.metadata import ORIGIN_XATTR
+from rootrun.layer.metadata import ORIGIN_XATTR, make_whiteout
 from rootrun.layer.place import OPEN_DIRECTORY, UNFINISHED_MODE, Ground, Place
 from rootrun.layer.record import Recorded
 from rootrun.layer.tree import Directory
@@ -109,8 +109,7 @@ class Nodes:
 
     def placeholder(self, place: Place) -> None:
         """Make a whiteout in place of an entry that the disk cannot hold."""
-        place, _ = self._ground.fresh(place, self._make_whiteout)
-        self._ledger.add_other(place.path, st_mode=_WHITEOUT)
+        self._ground.fresh(place, self._make_whiteout)
 
     def whiteout(self, place: Place) -> None:
         """Hide what the layers below have; what this layer has there stays (layer.md)."""
@@ -120,11 +119,15 @@ class Nodes:
             visited = visit(place.path, place.directory_fd, place.name)
             if visited is not None and stat.S_ISDIR(visited.status.st_mode):
                 self._ground.mark_opaque(self._ground.directory_of(place.path))
-            return
-        self._ledger.add_other(place.path, st_mode=_WHITEOUT)
 
     def _make_whiteout(self, place: Place) -> None:
-        os.mknod(place.name, _WHITEOUT, 0, dir_fd=place.directory_fd)
+        if not make_whiteout(place.name, directory_fd=place.directory_fd):
+            os.close(os.open(place.name, _CREATE, 0, dir_fd=place.directory_fd))
+            os.utime(place.name, (0, 0), dir_fd=place.directory_fd)
+            self._ledger.add_other(place.path, st_mode=stat.S_IFREG)
+            self._ledger.unmarked.add(place.path)
+            return
+        self._ledger.add_other(place.path, st_mode=_WHITEOUT)
         # Else readdir(3) shows the name where only one layer has the directory
         # (fs/overlayfs/inode.c, "non-merge dir that may have whiteouts").
         if not set_xattrs(place.directory_fd, {ORIGIN_XATTR: b""}):

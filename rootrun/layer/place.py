@@ -7,11 +7,10 @@ from types import TracebackType
 from typing import NamedTuple, TypeVar
 
 from rootrun.errors import LayerError
-from rootrun.layer.attributes import Owners, clear_inheritance
+from rootrun.layer.attributes import Owners, clear_inheritance, set_xattrs
 from rootrun.layer.entry import ROOT, Entry, EntryPath, EntryType, join, parent
 from rootrun.layer.ledger import IMPLIED_MODE, Ledger, visit
-from rootrun.layer.marks import mark_opaque
-from rootrun.layer.metadata import is_whiteout
+from rootrun.layer.metadata import OPAQUE_XATTR
 from rootrun.layer.names import check_length
 from rootrun.layer.record import Recorded
 from rootrun.layer.removal import remove_tree
@@ -38,8 +37,7 @@ class Place(NamedTuple):
 class Ground:
     """The tree that a layer is unpacked into, together with the layer's ledger.
 
-    A context manager; ``tree_fd`` stays the caller's. ``marks_can_wait``: a directory that cannot
-    be marked opaque now is noted in the ledger.
+    A context manager; ``tree_fd`` stays the caller's.
     """
 
     def __init__(
@@ -49,12 +47,10 @@ class Ground:
         redirects: Mapping[EntryPath, EntryPath],
         ledger: Ledger,
         owners: Owners,
-        marks_can_wait: bool = False,
     ) -> None:
         self._tree = Tree(tree_fd, redirects=redirects, make=self._imply)
         self._ledger = ledger
         self._owners = owners
-        self._marks_can_wait = marks_can_wait
 
     def __enter__(self) -> "Ground":
         return self
@@ -120,14 +116,12 @@ class Ground:
             return self.place_of(place.path)
         return place
 
-    def is_deletion(self, visited: Visited) -> bool:
-        """Say whether a whiteout is there that stands for nothing else (see Ledger)."""
-        return is_whiteout(visited.status) and not self._ledger.is_placeholder(visited.path)
-
     def mark_opaque(self, directory: Directory) -> None:
         """Make a directory hide what lower layers have in it (overlayfs.rst, Whiteouts)."""
         if directory.path not in self._ledger.opaque:
-            mark_opaque(directory.fd, directory.path, self._ledger, can_wait=self._marks_can_wait)
+            self._ledger.opaque.add(directory.path)
+            if not set_xattrs(directory.fd, {OPAQUE_XATTR: b"y"}):
+                self._ledger.unmarked.add(directory.path)
 
     def _forget_below(self, place: Place) -> None:
         fd = os.open(place.name, OPEN_DIRECTORY, dir_fd=place.directory_fd)
@@ -143,7 +137,7 @@ class Ground:
         check_length(path)
         visited = visit(path, directory.fd, name)
         if visited is not None:
-            if not self.is_deletion(visited):
+            if not self._ledger.is_deletion(visited):
                 raise LayerError(f"unpack layer: {path!r}: is a parent and not a directory")
             self._ledger.forget(visited)
             os.unlink(name, dir_fd=directory.fd)

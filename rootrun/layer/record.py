@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 from rootrun.errors import StoreError
 from rootrun.layer.entry import EntryPath, EntryType
+from rootrun.layer.metadata import has_whiteout
 
 _MAGIC = b"rootrun-layer-record-1"
 
@@ -48,7 +49,9 @@ class LayerRecord:
     ``implicit``: directories that exist only as parents of entries, and the root of a
     layer without an entry for it. ``opaque``: directories that hide what lower layers
     have in them. ``foreign_links``: hard links whose target this layer does not hold;
-    the tree has a whiteout at their names, as at those of devices. ``set_ids``:
+    the tree has a whiteout at their names, as at those of devices. ``unmarked``:
+    where the disk could not hold a mark of overlayfs: whiteouts, for which empty files
+    stand, and directories; overlayfs would not show such a layer as it is. ``set_ids``:
     regular files with setuid or setgid, also in ``entries``. ``entry_count`` and
     ``size_bytes`` are of the tar: its entries, and the content of its regular files
     with holes counted. ``checksum`` is what ``checksum_tree`` returns for an
@@ -59,10 +62,15 @@ class LayerRecord:
     implicit: frozenset[EntryPath] = frozenset()
     opaque: frozenset[EntryPath] = frozenset()
     foreign_links: Mapping[EntryPath, EntryPath] = field(default_factory=dict)
+    unmarked: frozenset[EntryPath] = frozenset()
     set_ids: frozenset[EntryPath] = frozenset()
     entry_count: int = 0
     size_bytes: int = 0
     checksum: int = 0
+
+    def is_whiteout(self, path: EntryPath, status: os.stat_result) -> bool:
+        """Say whether ``path``, with its lstat(2), is a whiteout or what stands for one."""
+        return has_whiteout(path, status, unmarked=self.unmarked)
 
     def to_bytes(self) -> bytes:
         """Return the record as a file's content; equal records give equal bytes."""
@@ -77,6 +85,7 @@ class LayerRecord:
                 _to_text(path): _to_text(target)
                 for path, target in sorted(self.foreign_links.items())
             },
+            "unmarked": _paths_to_json(self.unmarked),
             "set_ids": _paths_to_json(self.set_ids),
             "entry_count": self.entry_count,
             "size_bytes": self.size_bytes,
@@ -105,6 +114,7 @@ class LayerRecord:
                     _from_text(path): _from_text(target)
                     for path, target in document["foreign_links"].items()
                 },
+                unmarked=_paths_from_json(document["unmarked"]),
                 set_ids=_paths_from_json(document["set_ids"]),
                 entry_count=document["entry_count"],
                 size_bytes=document["size_bytes"],

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from contextlib import suppress
 
 from rootrun.layer.cursor import Cursor
 
@@ -48,5 +49,6 @@ def _unlink_files(directory_fd: int) -> list[str]:
         children = [(child.name, child.is_dir(follow_symlinks=False)) for child in scan]
     for name, is_directory in children:
         if not is_directory:
-            os.unlink(name, dir_fd=directory_fd)
+            with suppress(FileNotFoundError):  # readdir(3) of an overlay may tell of whiteouts
+                os.unlink(name, dir_fd=directory_fd)
     return [name for name, is_directory in children if is_directory]

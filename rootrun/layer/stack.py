@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from rootrun.errors import UnsafeEntryError
 from rootrun.layer.entry import DEVICE_TYPES, ROOT, Entry, EntryPath, EntryType, join, parent
-from rootrun.layer.metadata import entry_of, is_whiteout, kept_xattrs
+from rootrun.layer.metadata import entry_of, kept_xattrs
 from rootrun.layer.presence import DirectoryIndex
 from rootrun.layer.reach import lstat_at, reach
 from rootrun.layer.record import LayerRecord, Recorded
@@ -166,7 +166,7 @@ class LayerStack:
             return self._linked(position, path, target)
         recorded = layer.record.entries.get(path)
         content = Content(layer.tree, path)
-        if not is_whiteout(status):
+        if not layer.record.is_whiteout(path, status):
             entry = _entry_on_disk(content, status, recorded)
         elif recorded is not None:
             entry = _with_record(Entry(path=path, type=recorded.type, mode=0), recorded)

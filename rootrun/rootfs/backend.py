@@ -15,7 +15,7 @@ from rootrun.layer.entry import EntryPath
 from rootrun.layer.policy import LayerPolicy
 from rootrun.layer.stack import LayerStack
 from rootrun.rootfs.mount_points import MountPoint
-from rootrun.rootfs.overlay import UpperPlace, overlay_rootfs
+from rootrun.rootfs.overlay import UpperPlace, overlay_rootfs, unmarked_layer
 from rootrun.sandbox.overlay import mount_tmpfs, probe_overlay, unmount
 from rootrun.store.trust import boot_id
 
@@ -67,10 +67,15 @@ def open_rootfs(
     was probed, for this boot. Raises SandboxError if the backend does not work here.
     """
     place = None
-    if wanted == ON_TMPFS and _tmpfs_refusal(scratch, memory) is None:
+    unmarked = unmarked_layer(stack) if wanted in (AUTO, ON_TMPFS) else None
+    if wanted == COPY:
+        log.info("rootfs: copy, on the disk of %s, as asked for", scratch.parent)
+    elif unmarked is not None:
+        log.info("rootfs: copy, on the disk of %s, since overlay: %s", scratch.parent, unmarked)
+    elif wanted == ON_TMPFS and _tmpfs_refusal(scratch, memory) is None:
         log.info("rootfs: overlay, upper on a tmpfs")
         place = UpperPlace.TMPFS
-    elif wanted != COPY:
+    else:
         place = _upper_place(scratch, memory, must_serve=wanted == OVERLAY)
     if place is not None:
         return overlay_rootfs(
@@ -78,8 +83,6 @@ def open_rootfs(
         )
     from rootrun.rootfs.copy import copy_rootfs  # few need it, and a warm run is short
 
-    if wanted == COPY:
-        log.info("rootfs: copy, on the disk of %s, as asked for", scratch.parent)
     return copy_rootfs(stack, scratch=scratch, mount_points=mount_points, stand_ins=stand_ins)
 
 

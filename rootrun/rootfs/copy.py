@@ -140,7 +140,7 @@ def _lowers_of(
     return [
         *([] if above.is_empty else [Lower(above.tree, is_base=False)]),
         *([] if extra.is_empty else [Lower(extra.tree)]),
-        *(Lower(layer.tree, layer.record.opaque) for layer in reversed(stack.layers)),
+        *(Lower(layer.tree, layer.record) for layer in reversed(stack.layers)),
         *([] if below.is_empty else [Lower(below.tree, is_base=False)]),
     ]
 

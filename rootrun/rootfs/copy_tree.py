@@ -12,6 +12,7 @@ from rootrun.layer.attributes import clear_inheritance, set_xattrs
 from rootrun.layer.cursor import Cursor
 from rootrun.layer.entry import ROOT, EntryPath, join
 from rootrun.layer.metadata import is_whiteout, kept_xattrs
+from rootrun.layer.record import LayerRecord
 from rootrun.rootfs.copy_file import ContentCopier
 from rootrun.rootfs.copy_table import CopyTable, Stamp
 
@@ -21,10 +22,10 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Lower(NamedTuple):
-    """A layer to merge. ``opaque`` hide what lower ones have; ``is_base``: it shows the image's."""
+    """A layer to merge. ``is_base``: it shows the image's."""
 
     tree: Path
-    opaque: frozenset[EntryPath] = frozenset()
+    record: LayerRecord = LayerRecord()  # of one that was unpacked
     is_base: bool = True
 
 
@@ -122,7 +123,7 @@ class _Copy:
         names = self._table.directories[path] = {}
         level = _Level(path, merged, names)
         for name, found in self._merge(path, merged.holders).items():
-            if is_whiteout(found.status):
+            if self._is_whiteout(path, name, found):
                 continue
             try:
                 status = self._make(name, found)
@@ -138,7 +139,7 @@ class _Copy:
     def _merge(self, path: EntryPath, holders: Sequence[int]) -> dict[str, _Merged]:
         found: dict[str, _Merged] = {}
         for holder in holders:
-            opaque = self._lowers[holder].opaque
+            opaque = self._lowers[holder].record.opaque
             with os.scandir(self._cursors[holder].fd) as scan:
                 for child in scan:
                     known = found.get(child.name)
@@ -156,6 +157,12 @@ class _Copy:
                     if is_directory:
                         known.holders.append(holder)
         return found
+
+    def _is_whiteout(self, path: EntryPath, name: str, found: _Merged) -> bool:
+        record = self._lowers[found.holders[0]].record
+        if not record.unmarked:  # the path need not be made
+            return is_whiteout(found.status)
+        return record.is_whiteout(join(path, name), found.status)
 
     def _is_stub(self, merged: _Merged) -> bool:
         return not any(self._lowers[holder].is_base for holder in merged.holders)

@@ -4,6 +4,7 @@ Copying up a directory marks where it came from; moving a directory that only th
 one that is merged, marks it opaque (ovl_rename in fs/overlayfs/dir.c).
 """
 
+import errno
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,10 +32,7 @@ def marked_directories(beside_fd: int, are_opaque: Sequence[bool]) -> Iterator[i
         upper = scratch / "upper"
         upper.mkdir()
         _copy_up(scratch, [str(number) for number in range(len(are_opaque))])
-        if any(are_opaque):
-            _make_opaque(
-                scratch, [str(number) for number, is_opaque in enumerate(are_opaque) if is_opaque]
-            )
+        _make_opaque(scratch, [str(number) for number, wanted in enumerate(are_opaque) if wanted])
         _check(upper, are_opaque)
         upper_fd = os.open(upper, _OPEN_DIRECTORY)
         try:
@@ -56,11 +54,19 @@ def _copy_up(scratch: Path, names: Sequence[str]) -> None:
 
 def _make_opaque(scratch: Path, names: Sequence[str]) -> None:
     """Move away and back what now is in the upper alone: the lower is another one."""
+    if not names:
+        return
     lower = scratch / "empty"
     lower.mkdir()
     with _overlay(scratch, lower=lower, number=2) as merged:
         for name in names:
-            os.rename(merged / name, merged / "moved")
+            try:
+                os.rename(merged / name, merged / "moved")
+            except OSError as error:
+                # The upper can hold no mark: a tmpfs before Linux 6.6 has no user attributes.
+                if error.errno != errno.EXDEV:
+                    raise
+                raise SandboxError(f"mark directories: {merged}: {error.strerror}") from error
             os.rename(merged / "moved", merged / name)
 
 

@@ -83,10 +83,24 @@ def merged_view(base_lowers: Sequence[Path], *, scratch: Path) -> Iterator[Path]
         unmount(view)
 
 
+def unmarked_layer(stack: LayerStack) -> str | None:
+    """Return why overlayfs would not show the layers of ``stack`` as they are, None if it does."""
+    for layer in stack.layers:
+        if layer.record.unmarked:
+            return f"{layer.tree}: its file system does not hold the marks of overlayfs"
+    return None
+
+
 def base_lowers_of(
     stack: LayerStack, *, scratch: Path, stand_ins: Iterable[EntryPath] = ()
 ) -> list[Path]:
-    """Return the lower directories of an image, top first: its layers, put right."""
+    """Return the lower directories of an image, top first: its layers, put right.
+
+    Raises SandboxError for what ``unmarked_layer`` says.
+    """
+    refusal = unmarked_layer(stack)
+    if refusal is not None:
+        raise SandboxError(f"mount overlay: {refusal}", hint="--rootfs copy does without overlayfs")
     extra = put_right(stack, scratch / "put-right", stand_ins=stand_ins)
     trees = [layer.tree for layer in reversed(stack.layers)]
     return trees if extra.is_empty else [extra.tree, *trees]

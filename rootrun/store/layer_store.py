@@ -7,6 +7,8 @@
       layers-1/KIND/KEY/record.json   what the disk cannot hold of it
       layers-1/KIND/KEY/made.json     the boot of its making
       layers-1/KIND/.KEY.making/  a layer on its way, or left by a dead run
+      layers-1/KIND-unmarked/     those made where the file system has no whiteouts
+      whiteout                    is seen where those of the layers are
       locks/                      one lock a layer, and one of the whole
       verified/                   which blobs were read and found good
       scratch/                    of runs, unless TMPDIR says otherwise
@@ -21,7 +23,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from rootrun.errors import StoreError
+from rootrun.errors import StoreError, told_as
+from rootrun.layer.metadata import is_whiteout, make_whiteout
 from rootrun.layer.record import LayerRecord
 from rootrun.layer.removal import remove_tree
 from rootrun.layer.stack import UnpackedLayer
@@ -32,11 +35,13 @@ from rootrun.store.trust import is_trusted, mark_made
 log = logging.getLogger(__name__)
 
 LAYERS = "layers-1"
+UNMARKED = "-unmarked"
 LOCKS = "locks"
 RECORD = "record.json"
 TREE = "tree"
 STORE_LOCK = "store"
 VERIFIED = "verified"
+WHITEOUT = "whiteout"
 
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -58,14 +63,11 @@ class LayerStore:
         if the cache cannot be read or written.
         """
         entry = self._layers / key
-        try:
+        with told_as(StoreError, "use the cache", entry):
             layer = _load(entry)
             if layer is None:
                 with locked(self._lock_path(key), exclusive=True):
                     layer = _load(entry) or self._make(entry, unpack)
-        except OSError as error:
-            path = error.filename or entry
-            raise StoreError(f"use the cache: {path}: {error.strerror}") from error
         return layer
 
     def _make(self, entry: Path, unpack: Callable[[int], LayerRecord]) -> UnpackedLayer:
@@ -126,7 +128,7 @@ def open_store(directory: Path, *, kind: str) -> Iterator[LayerStore]:
     """
     with ExitStack() as cleanup:
         try:
-            _prepare(directory, kind=kind)
+            kind = _prepare(directory, kind=kind)
             cleanup.enter_context(locked(directory / LOCKS / STORE_LOCK, exclusive=False))
         except OSError as error:
             path = error.filename or directory
@@ -134,12 +136,33 @@ def open_store(directory: Path, *, kind: str) -> Iterator[LayerStore]:
         yield LayerStore(directory, kind=kind)
 
 
-def _prepare(directory: Path, *, kind: str) -> None:
+def _prepare(directory: Path, *, kind: str) -> str:
+    """Make the directories, and return the name of that in which the layers are."""
     make_private_directory(directory)
     if os.stat(directory).st_uid != os.geteuid():
         raise StoreError(f"open the cache: {directory}: belongs to another user")
+    if not _shows_whiteouts(directory):
+        kind += UNMARKED
     layers = directory / LAYERS / kind
     for part in (directory / LAYERS, layers, directory / LOCKS, directory / VERIFIED):
         make_private_directory(part)
     if not is_own_directory(layers):
         raise StoreError(f"open the cache: {layers}: not writable")
+    return kind
+
+
+def _shows_whiteouts(directory: Path) -> bool:
+    """Say whether the file system of the cache, as it is mounted here, has whiteouts.
+
+    An overlay can make none, and hides those on the file system below it: a cache that it shows
+    would have back what its layers delete.
+    """
+    witness = directory / WHITEOUT
+    try:
+        return is_whiteout(os.lstat(witness))
+    except FileNotFoundError:
+        pass
+    try:
+        return make_whiteout(witness)
+    except FileExistsError:  # another run was faster
+        return True

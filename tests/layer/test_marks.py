@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from rootrun.errors import LayerError, SandboxError
+from rootrun.errors import SandboxError
 from rootrun.layer.entry import ROOT, EntryPath
 from rootrun.layer.ledger import Ledger
 from rootrun.layer.marks import replace_unmarked
 from rootrun.layer.metadata import OPAQUE_XATTR, ORIGIN_XATTR
+from rootrun.layer.removal import remove_tree
 from tests.support.stacks import OPEN_DIRECTORY, open_descriptors
 
 
@@ -28,7 +29,7 @@ def marked(beside_fd: int, are_opaque: Sequence[bool]) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
-    os.rmdir("made", dir_fd=beside_fd)  # ENOTEMPTY if one was not taken
+    remove_tree("made", directory_fd=beside_fd)
 
 
 @contextmanager
@@ -86,6 +87,7 @@ def test_what_lacks_a_mark_gets_it_with_all_that_is_in_it(tree: Tree) -> None:
     tree.lacks("a/b/c", "a/b", opaque=["a"])
     replaced(tree)
     assert tree.marks() == {"a": [OPAQUE_XATTR], "a/b": [ORIGIN_XATTR], "a/b/c": [ORIGIN_XATTR]}
+    assert not tree.ledger.unmarked
 
 
 def test_the_root_and_what_is_gone_again_need_no_mark(tree: Tree) -> None:
@@ -104,13 +106,16 @@ def test_the_owner_stays(tree: Tree) -> None:
     assert tree.marks() == {"other": [ORIGIN_XATTR]}
 
 
-def test_an_opaque_directory_that_cannot_be_marked_is_an_error(tree: Tree) -> None:
+def test_what_cannot_be_marked_is_known_to_lack_its_mark(tree: Tree) -> None:
     tree.lacks("other", opaque=["a/b"])
-    with pytest.raises(LayerError, match="mark directory opaque: 'a/b': no marks"):
-        replaced(tree, refused=True)
-
-
-def test_a_directory_that_hides_nothing_may_lack_its_mark(tree: Tree) -> None:
-    tree.lacks("other")
     replaced(tree, refused=True)
     assert tree.marks() == {}
+    assert tree.ledger.unmarked == {"other", "a/b"}
+
+
+def test_a_directory_without_room_for_a_mark_keeps_what_it_has(tree: Tree) -> None:
+    os.setxattr(tree.top / "other", "user.x", b"1")
+    tree.lacks("a/b", opaque=["other"])
+    replaced(tree)
+    assert tree.marks() == {"other": ["user.x"], "a/b": [ORIGIN_XATTR]}
+    assert tree.ledger.unmarked == {"other"}
