@@ -53,7 +53,7 @@ def parse_header(block: bytes) -> Header:
         type_flag=type_flag,
         link_name=_text(block[157:257]),
         rdev=(parse_number(block[329:337]), parse_number(block[337:345]))
-        if type_flag in {b"3", b"4"}
+        if type_flag in {b"3", b"4"} and block[257:262] == b"ustar"
         else (0, 0),
     )
 
@@ -76,7 +76,21 @@ def _name(block: bytes) -> bytes:
         # star's headers end in "tar" and keep times in the last bytes of the prefix.
         end = 476 if block[508:512] == b"tar\0" else 500
         return _text(block[345:end]) + b"/" + name
+    if block[345] and block[257:265] == b"ustar  \0" and _is_prefix_of_old_go(block):
+        return _text(block[345:500]) + b"/" + name
     return name
+
+
+def _is_prefix_of_old_go(block: bytes) -> bool:
+    # Go before 1.8, and so docker of 2016, wrote a prefix over the times of a GNU header. Go tells
+    # it by times that are none, and so do we: names must be the same to both.
+    try:
+        parse_number(block[345:357])
+        if block[357]:
+            parse_number(block[357:369])
+    except LayerError:
+        return _text(block[345:500]).isascii()
+    return False
 
 
 def _text(field: bytes) -> bytes:

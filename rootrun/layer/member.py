@@ -82,6 +82,9 @@ def read_member(source: Source) -> Member | None:
         if header.type_flag in (b"x", b"L", b"K"):
             extended.take(header, source)
         elif header.type_flag == b"g" or header.type_flag in _SKIPPED_FLAGS:
+            if extended.is_given:
+                # To Go what came before is of this header, to others still of the next file.
+                raise LayerError("read tar: header: a global one between those of an entry")
             # Global records are ignored, as docker does: they could rename every file.
             source.skip(padded(_record_size(header)))
         else:
@@ -133,7 +136,8 @@ def _merge(header: Header, extended: _Extended, *, block: bytes, source: Source)
         body = _old_sparse_body(body, block, source)
     elif records and body.type_flag == FILE_FLAG:
         body = _pax_sparse_body(body, records, source)
-        name = records.get(b"GNU.sparse.name", name)
+        if body.parts is not None:
+            name = records.get(b"GNU.sparse.name", name)
     mtime = pax.seconds(records, b"mtime")
     return Member(
         name=name,

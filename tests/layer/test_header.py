@@ -68,8 +68,18 @@ def test_wrong_checksum_is_refused() -> None:
 
 def test_prefix_counts_in_ustar_only() -> None:
     assert parse_header(_block(prefix=b"dir")).name == b"dir/f"
-    assert parse_header(_block(prefix=b"dir", magic=b"ustar  \0")).name == b"f"
+    times = b"14767130000\0" * 2
+    assert parse_header(_block(prefix=times, magic=b"ustar  \0")).name == b"f"
     assert parse_header(_block(prefix=b"dir", magic=b"\0" * 8)).name == b"f"
+
+
+def test_prefix_that_old_go_wrote_into_gnu_headers_counts() -> None:
+    """docker of 2016 has such layers; Go tells the prefix by times that cannot be."""
+    assert parse_header(_block(prefix=b"dir", magic=b"ustar  \0")).name == b"dir/f"
+    after_a_time = b"00000000007\0" + b"dir"
+    assert parse_header(_block(prefix=after_a_time, magic=b"ustar  \0")).name == b"00000000007/f"
+    no_text = b"d\xffr"
+    assert parse_header(_block(prefix=no_text, magic=b"ustar  \0")).name == b"f"
 
 
 def test_times_in_the_prefix_of_star_are_no_name() -> None:
@@ -77,6 +87,12 @@ def test_times_in_the_prefix_of_star_are_no_name() -> None:
     block[476:488] = b"00000000001\0"
     block[508:512] = b"tar\0"
     assert parse_header(_summed(bytes(block))).name == b"dir/f"
+
+
+def test_device_number_before_ustar_is_not_read() -> None:
+    fields = {"flag": b"3", "device": b"0000001\0" * 2}
+    assert parse_header(_block(**fields)).rdev == (1, 1)
+    assert parse_header(_block(**fields, magic=bytes(8))).rdev == (0, 0)
 
 
 def test_device_number_of_a_file_is_not_read() -> None:

@@ -77,6 +77,12 @@ def test_many_parts_are_read() -> None:
         assert found == [("sparse", b"x\0" * 1000), ("next", b"")]
 
 
+def test_name_of_a_sparse_file_is_that_of_a_sparse_file_only() -> None:
+    member = file("plain", b"abc", pax={"GNU.sparse.name": "sparse", "GNU.sparse.major": "1"})
+    (entry,) = TarReader(io.BytesIO(tarball(member)))
+    assert (entry.path, entry.size_bytes) == ("plain", 3)
+
+
 @pytest.mark.parametrize(
     ("parts", "size", "stored"),
     [

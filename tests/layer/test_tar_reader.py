@@ -107,6 +107,42 @@ def test_global_records_are_ignored() -> None:
     assert [entry.path for entry in _entries(tar)] == ["a", "b"]
 
 
+@pytest.mark.parametrize("flag", [b"g", b"V"])
+@pytest.mark.parametrize("before", [b"x", b"L", b"K"])
+def test_global_header_between_those_of_an_entry_is_refused(flag: bytes, before: bytes) -> None:
+    """Go forgets what came before it, GNU tar does not: they would see different names."""
+    record = b"15 path=hidden\n" if before == b"x" else b"hidden\0"
+    blocks = _header(file("x", record), type=before) + padded(record)
+    tar = tarball(blocks, _header(file("g"), type=flag), file("seen"))
+    with pytest.raises(LayerError, match="a global one between those of an entry"):
+        _read(tar)
+
+
+def test_last_of_several_extended_headers_counts() -> None:
+    blocks = [_header(file("x", record), type=b"x") + padded(record)
+              for record in (b"10 path=a\n", b"9 uid=77\n", b"10 path=b\n")]  # fmt: skip
+    assert [entry.path for entry in _entries(tarball(*blocks, file("f")))] == ["b"]
+
+
+def test_type_of_a_long_name_s_header_is_that_of_the_entry() -> None:
+    """CVE-2025-13462: a name that ends in a slash makes no directory of a header before."""
+    name = b"n" * 150 + b"/"
+    blocks = _header(file("x/", name), type=b"L") + padded(name)
+    tar = tarball(blocks, _header(file("short", b"abc"), type=b"0") + padded(b"abc"), file("next"))
+    assert [(e.path, e.type, c) for e, c in _read(tar)] == [
+        ("n" * 150, EntryType.FILE, b"abc"),
+        ("next", EntryType.FILE, b""),
+    ]
+
+
+def test_names_of_owners_are_ignored() -> None:
+    """layer.md, File Attributes: where there are ids, they count."""
+    member = file("f", uid=5, gid=6)
+    member.header.uname, member.header.gname = "root", "shadow"
+    (entry,) = _entries(tarball(member))
+    assert (entry.uid, entry.gid) == (5, 6)
+
+
 def test_size_of_a_record_wins_over_the_header() -> None:
     """What a parser that trusts the header takes for content is a header here, and the reverse."""
     hidden = tarball(file("hidden"), end=b"")

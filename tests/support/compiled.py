@@ -170,11 +170,17 @@ def _compiled_c(kind: str, directory: Path) -> Path:
 
 
 def _compiled_go(directory: Path) -> Path:
-    go = require_program("go")
     source, program = directory / "program.go", directory / "go"
     source.write_text(_GO_SOURCE)
-    caches = {"GOCACHE": os.fspath(directory / "cache"), "GOPATH": os.fspath(directory / "path")}
+    compile_go(source, program)
+    return program
+
+
+def compile_go(source: Path, program: Path) -> None:
+    """Compile the one file ``source`` to ``program``, with caches beside it and no network."""
+    go = require_program("go")
+    place = program.parent
+    caches = {"GOCACHE": os.fspath(place / "cache"), "GOPATH": os.fspath(place / "path")}
     settings = {"CGO_ENABLED": "0", "GO111MODULE": "off", "GOTOOLCHAIN": "local"}
     argv: list[str | Path] = [go, "build", "-o", program, source]
     subprocess.run(argv, env={**os.environ, **caches, **settings}, check=True)
-    return program
