@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from rootrun.errors import Interrupted, ScriptTimeoutError
 from rootrun.sandbox.child import ChildTask
-from rootrun.sandbox.forking import signals_blocked
+from rootrun.sandbox.forking import signals_blocked, signals_let_in
 from rootrun.sandbox.mounts import MountPlan, mount_plan
 from rootrun.sandbox.running import RunningContainer
 from rootrun.sandbox.spec import ContainerSpec, Outcome
@@ -38,7 +38,8 @@ def run_container(spec: ContainerSpec, *, alongside: Sequence[ChildTask] = ()) -
             return _wait(container, spec, alongside)
         except Interrupted as stop:
             log.debug("signal %d: passed on to the script", stop.signal_number)
-            container.stop(stop.signal_number, grace_s=GRACE_AFTER_SIGNAL_S)
+            with signals_let_in():
+                container.stop(stop.signal_number, grace_s=GRACE_AFTER_SIGNAL_S)
             raise
 
 

@@ -27,6 +27,19 @@ def signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+@contextmanager
+def signals_let_in() -> Iterator[None]:
+    """Let in what asks rootrun to stop, until the end of the block.
+
+    After the first of these signals cli/ holds back the others, while all is undone.
+    """
+    before = signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def fork_child(function: Callable[[], None]) -> int:
     """Run ``function`` in a forked child and return the child's pid.
 

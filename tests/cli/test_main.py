@@ -134,3 +134,29 @@ def test_full_disk_behind_stdout_is_an_error_without_traceback() -> None:
         done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, check=False)
     assert done.returncode == 125
     assert done.stderr == b"rootrun: error: write standard output: No space left on device\n"
+
+
+_TWO_SIGNALS = """
+import os, signal
+from rootrun.cli.signals import STOPPING, signals_as_exceptions
+from rootrun.errors import Interrupted
+
+with signals_as_exceptions():
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGTERM)
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+        raise AssertionError("not interrupted")
+    except Interrupted as first:
+        os.kill(os.getpid(), signal.SIGHUP)
+        for _ in range(1000):
+            pass  # where the others would come in between
+        print("undone after", first.signal_number, flush=True)
+        os._exit(0)
+"""
+
+
+def test_signals_after_the_first_do_not_disturb_what_it_undoes() -> None:
+    done = run_python(_TWO_SIGNALS)
+    assert (done.stdout, done.stderr) == (b"undone after 2\n", b"")
