@@ -22,11 +22,17 @@ from rootrun.rootfs.backend import Rootfs
 
 @contextmanager
 def answering(
-    plan: FilterPlan, *, rootfs: Rootfs, stack: LayerStack, recorded: Iterable[EntryPath]
+    plan: FilterPlan,
+    *,
+    rootfs: Rootfs,
+    stack: LayerStack,
+    recorded: Iterable[EntryPath],
+    gains_nothing: bool,
 ) -> Iterator[tuple[Answer, OwnershipMemory]]:
     """Yield what answers the calls of a run in ``rootfs``, that of ``stack``, and its memory.
 
     ``recorded`` are the paths of the base of which the disk does not say what the image does.
+    ``gains_nothing``: set-id programs are as others.
     """
     tree = UpperTree(root=rootfs.root, upper=rootfs.upper)
     try:
@@ -47,9 +53,8 @@ def answering(
         for path in recorded if is_by_file else ():
             files.names.add(os.fsencode(path.rpartition("/")[2]))
         sees_roots = plan.is_lone and plan.level is Level.FULL
-        with closing(
-            Dispatch(answers_of(files, plan), glances(files.names), sees_roots=sees_roots)
-        ) as dispatch:
+        answers = answers_of(files, plan, gains_nothing=gains_nothing)
+        with closing(Dispatch(answers, glances(files.names), sees_roots=sees_roots)) as dispatch:
             yield dispatch.answer, memory
     finally:
         tree.close()

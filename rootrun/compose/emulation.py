@@ -66,6 +66,7 @@ class EmulationPlan(NamedTuple):
     gaps: Gaps
     id_map: IdMap
     stack: LayerStack
+    gains_nothing: bool  # set-id programs are as others
 
     @property
     def stand_ins(self) -> frozenset[EntryPath]:
@@ -76,7 +77,8 @@ class EmulationPlan(NamedTuple):
 def plan_emulation(request: Request, *, id_map: IdMap, stack: LayerStack) -> EmulationPlan:
     """Decide on the emulation of a run on ``stack``."""
     gaps = gaps_of(stack, id_map)
-    return EmulationPlan(level_of(request, id_map, gaps), gaps, id_map, stack)
+    level = level_of(request, id_map, gaps)
+    return EmulationPlan(level, gaps, id_map, stack, request.sandbox.no_new_privs)
 
 
 def level_of(request: Request, id_map: IdMap, gaps: Gaps) -> Level:
@@ -103,7 +105,7 @@ def emulation(planned: EmulationPlan, rootfs: Rootfs) -> Iterator[Emulation]:
 
     Raises RootrunError for a machine whose calls are not known.
     """
-    level, gaps, id_map, stack = planned
+    level, gaps, id_map, stack, gains_nothing = planned
     if level is Level.OFF:
         yield Emulation()
         return
@@ -129,7 +131,13 @@ def emulation(planned: EmulationPlan, rootfs: Rootfs) -> Iterator[Emulation]:
 
             recorded = stack.recorded if is_restricted else gaps.owners
             answer, emulated.ownership = cleanup.enter_context(
-                answering(plan, rootfs=rootfs, stack=stack, recorded=recorded)
+                answering(
+                    plan,
+                    rootfs=rootfs,
+                    stack=stack,
+                    recorded=recorded,
+                    gains_nothing=gains_nothing,
+                )
             )
             return answer
 

@@ -17,7 +17,7 @@ own begin with that of yes and the call's name.
 _FILE_TYPE = 0o170000  # S_IFMT
 _TMPFILE = 0o20000000  # __O_TMPFILE, the bit of O_TMPFILE that is no other flag
 _KEEP, _KEEP_SHORT = 0xFFFFFFFF, 0xFFFF
-_PR_SET_KEEPCAPS, _PR_SET_SECUREBITS = 8, 28
+_PR_SET_KEEPCAPS, _PR_SET_SECUREBITS, _PR_SET_NO_NEW_PRIVS = 8, 28, 38
 _SOL_SOCKET, _SO_PEERCRED = 1, 17
 _UFFD_USER_MODE_ONLY = 1
 _RLIMIT_LOCKS = 10
@@ -88,10 +88,11 @@ def if_foreign_owner(foreign_uid: int, foreign_gid: int) -> Condition:
 
 
 def if_keeping_capabilities(_: str, yes: str, no: str, __: bool) -> list[Item]:
-    """Hold for the prctl(2) calls that say what is left of a root who changes user."""
+    """Hold for the prctl(2) calls that say what is left of a root who changes user, or executes."""
     return [
         bpf.load_argument(0),
         bpf.jump_if_equal(_PR_SET_KEEPCAPS, yes),
+        bpf.jump_if_equal(_PR_SET_NO_NEW_PRIVS, yes),
         bpf.jump_if_equal(_PR_SET_SECUREBITS, yes, no),
     ]
 

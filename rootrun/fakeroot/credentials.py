@@ -56,6 +56,7 @@ class Credentials(NamedTuple):
     effective: int = ALL_CAPABILITIES
     inheritable: int = 0
     securebits: int = 0
+    has_no_new_privs: bool = False
 
     def has(self, capability: int) -> bool:
         """Say whether one of ``CAP_*`` is effective."""
@@ -158,12 +159,18 @@ def set_keepcaps(credentials: Credentials, *, keeps: bool) -> Credentials:
     return credentials._replace(securebits=rest | KEEP_CAPS if keeps else rest)
 
 
+def set_no_new_privs(credentials: Credentials) -> Credentials:
+    """Follow PR_SET_NO_NEW_PRIVS(2const)."""
+    return credentials._replace(has_no_new_privs=True)
+
+
 def after_exec(
     credentials: Credentials, *, set_uid: int | None = None, set_gid: int | None = None
 ) -> Credentials:
     """Return what a process is once it executed a program without capabilities of its own.
 
-    ``set_uid`` is the owner of a set-user-ID program, ``set_gid`` the group of a set-group-ID one.
+    ``set_uid`` is the owner of a set-user-ID program, ``set_gid`` the group of a set-group-ID one,
+    if it may gain them.
     By execve(2), and "Capabilities and execution of programs by root" in capabilities(7).
     """
     uids, gids = credentials.uids, credentials.gids
@@ -171,6 +178,8 @@ def after_exec(
     egid = gids.effective if set_gid is None else set_gid
     is_rooted = not credentials.securebits & NO_ROOT
     permitted = ALL_CAPABILITIES if is_rooted and 0 in (euid, uids.real) else 0
+    if credentials.has_no_new_privs:
+        permitted &= credentials.permitted
     return credentials._replace(
         uids=Ids(uids.real, euid, euid, euid),
         gids=Ids(gids.real, egid, egid, egid),

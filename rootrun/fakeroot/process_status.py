@@ -13,7 +13,6 @@ class ProcessStatus(NamedTuple):
     permitted: int
     effective: int
     inheritable: int
-    has_no_new_privs: bool
 
     @property
     def own_pid(self) -> int:
@@ -33,5 +32,4 @@ def read_process_status(pid: int) -> ProcessStatus:
         permitted=int(fields[b"CapPrm"], 16),
         effective=int(fields[b"CapEff"], 16),
         inheritable=int(fields[b"CapInh"], 16),
-        has_no_new_privs=fields.get(b"NoNewPrivs", b"").strip() == b"1",  # since Linux 4.10
     )

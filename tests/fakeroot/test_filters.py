@@ -175,7 +175,7 @@ def test_few_options_are_asked_about(arch: int) -> None:
     column = calls.ARCHITECTURES.index(arch)
     prctl, getsockopt = (calls.NUMBERS[name][column] or 0 for name in ("prctl", "getsockopt"))
     asked = {option for option in range(80) if say(lone(), arch, prctl, option) == ASK}
-    assert asked == {8, 28}  # PR_SET_KEEPCAPS, PR_SET_SECUREBITS
+    assert asked == {8, 28, 38}  # PR_SET_KEEPCAPS, PR_SET_SECUREBITS, PR_SET_NO_NEW_PRIVS
     assert say(lone(), arch, getsockopt, 3, 1, 17) == ASK  # SOL_SOCKET, SO_PEERCRED
     assert say(lone(), arch, getsockopt, 3, 1, 16) == ALLOW
     assert say(lone(), arch, getsockopt, 3, 6, 17) == ALLOW

@@ -22,7 +22,7 @@ _SET = struct.Struct("=III")  # effective, permitted, inheritable
 _COUNTS = {0x19980330: 1, 0x20071026: 2, 0x20080522: 2}
 _HALF_BITS = 32
 _HALF = (1 << _HALF_BITS) - 1
-_PR_SET_KEEPCAPS, _PR_SET_SECUREBITS = 8, 28
+_PR_SET_KEEPCAPS, _PR_SET_SECUREBITS, _PR_SET_NO_NEW_PRIVS = 8, 28, 38
 
 
 class _Operands(NamedTuple):
@@ -34,7 +34,7 @@ class _Operands(NamedTuple):
 
 
 def capability_answers(identities: Identities) -> Mapping[str, Handler]:
-    """Return what answers ``calls.CAPABILITIES``, and prctl(2) of what is kept of them."""
+    """Return what answers ``calls.CAPABILITIES``, and prctl(2) of what is kept or gained."""
     answers = _CapabilityAnswers(Acting(identities))
     return {"capget": answers.get, "capset": answers.set, "prctl": answers.control}
 
@@ -88,6 +88,8 @@ def _controlled(present: Credentials, arguments: tuple[int, ...]) -> Credentials
         return credentials.set_securebits(present, value)
     if option == _PR_SET_KEEPCAPS and value in (0, 1):
         return credentials.set_keepcaps(present, keeps=bool(value))
+    if option == _PR_SET_NO_NEW_PRIVS and arguments[1:5] == (1, 0, 0, 0):
+        return credentials.set_no_new_privs(present)
     return present
 
 

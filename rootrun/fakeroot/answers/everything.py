@@ -26,11 +26,13 @@ from rootrun.fakeroot.filters import FilterPlan
 from rootrun.fakeroot.handler import Handler
 from rootrun.fakeroot.identities import Identities
 from rootrun.fakeroot.rights import Rights
-from rootrun.sandbox.syscalls import has_no_new_privs
 
 
-def answers_of(files: Files, plan: FilterPlan) -> Mapping[str, Handler]:
-    """Return what answers the calls that the filter of ``plan`` asks about."""
+def answers_of(files: Files, plan: FilterPlan, *, gains_nothing: bool) -> Mapping[str, Handler]:
+    """Return what answers the calls that the filter of ``plan`` asks about.
+
+    ``gains_nothing``: set-id programs are as others.
+    """
     identities = Identities() if plan.is_lone else None
     rights = Rights(files, identities)
     attribute_answers = xattr_answers if plan.is_restricted else acl_answers
@@ -48,7 +50,7 @@ def answers_of(files: Files, plan: FilterPlan) -> Mapping[str, Handler]:
         answers |= {name: _guarded(attended[name], answers.get(name)) for name in attended}
     if identities is None:
         return answers
-    answers |= _identity_answers(files, identities)
+    answers |= _identity_answers(files, identities, gains_nothing=gains_nothing)
     acting = Acting(identities)
     guards = {
         **file_guards(files, acting, is_restricted=plan.is_restricted),
@@ -70,11 +72,13 @@ def _guarded(guard: Handler, handler: Handler | None) -> Handler:
     return answer
 
 
-def _identity_answers(files: Files, identities: Identities) -> Mapping[str, Handler]:
+def _identity_answers(
+    files: Files, identities: Identities, *, gains_nothing: bool
+) -> Mapping[str, Handler]:
     return {
         **id_answers(identities),
         **capability_answers(identities),
-        **execute_answers(identities, files, has_no_new_privs=has_no_new_privs()),
+        **execute_answers(identities, files, gains_nothing=gains_nothing),
         **peer_answers(identities),
         **limit_answers(identities),
     }

@@ -22,7 +22,6 @@ from rootrun.fakeroot.caller import (
 from rootrun.fakeroot.credentials import after_exec
 from rootrun.fakeroot.handler import Handler
 from rootrun.fakeroot.identities import Identities
-from rootrun.fakeroot.process_status import read_process_status
 
 _ELF_MAGIC = b"\x7fELF"
 _BEGINNING = 256  # bytes that the kernel looks at (BINPRM_BUF_SIZE)
@@ -59,22 +58,21 @@ class _SetIds(NamedTuple):
 
 
 def execute_answers(
-    identities: Identities, files: KnownFiles, *, has_no_new_privs: bool
+    identities: Identities, files: KnownFiles, *, gains_nothing: bool
 ) -> Mapping[str, Handler]:
     """Return what answers ``calls.EXECUTE``.
 
-    ``has_no_new_privs`` is of the container's first process: a sandbox around rootrun sets it, and
-    then it says nothing of what the container wants.
+    ``gains_nothing``: set-id programs are as others, for all processes.
     """
-    answers = _ExecuteAnswers(Acting(identities), files, has_no_new_privs=has_no_new_privs)
+    answers = _ExecuteAnswers(Acting(identities), files, gains_nothing=gains_nothing)
     return dict.fromkeys(calls.EXECUTE, answers.execute)
 
 
 class _ExecuteAnswers:
-    def __init__(self, acting: Acting, files: KnownFiles, *, has_no_new_privs: bool) -> None:
+    def __init__(self, acting: Acting, files: KnownFiles, *, gains_nothing: bool) -> None:
         self._acting = acting
         self._files = files
-        self._has_no_new_privs = has_no_new_privs
+        self._gains_nothing = gains_nothing
 
     def execute(self, caller: Caller, name: str) -> None:
         found = _SetIds()
@@ -114,11 +112,11 @@ class _ExecuteAnswers:
         )
 
     def _may_gain_nothing(self, caller: Caller) -> bool:
-        if self._has_no_new_privs:
-            return False
-        status = read_process_status(caller.pid)
-        caller.check_alive()
-        return status.has_no_new_privs
+        if self._gains_nothing:
+            return True
+        # Not what the kernel says of the process: it is set for all here, see rootrun.plan.
+        present = self._acting.noted(caller)
+        return present is not None and present.has_no_new_privs
 
 
 def _program(caller: Caller, name: str) -> int:
