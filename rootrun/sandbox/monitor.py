@@ -4,6 +4,7 @@ It exists because unshare(CLONE_NEWPID) counts for all later children of a proce
 has others. It holds the namespaces until init is reaped, and with init everything in them.
 """
 
+import errno
 import os
 import resource
 import signal
@@ -24,6 +25,14 @@ _NAMESPACES = (
     | syscalls.CLONE_NEWCGROUP
     | syscalls.CLONE_NEWNS
 )
+_LIMITS = {
+    syscalls.CLONE_NEWPID: "max_pid_namespaces",
+    syscalls.CLONE_NEWIPC: "max_ipc_namespaces",
+    syscalls.CLONE_NEWUTS: "max_uts_namespaces",
+    syscalls.CLONE_NEWCGROUP: "max_cgroup_namespaces",
+    syscalls.CLONE_NEWNS: "max_mnt_namespaces",
+    syscalls.CLONE_NEWNET: "max_net_namespaces",
+}
 
 
 def run_monitor(spec: ContainerSpec, plan: MountPlan, outer_channel: InnerChannel) -> None:
@@ -47,7 +56,21 @@ def _unshare(flags: int) -> None:
     try:
         syscalls.unshare(flags)
     except OSError as error:
-        raise namespace_error(error, step="create namespaces") from error
+        limit = _reached_limit(flags) if error.errno == errno.ENOSPC else None
+        raise namespace_error(error, step="create namespaces", limit=limit) from error
+
+
+def _reached_limit(flags: int) -> str | None:
+    """Return the setting that lets no more namespaces of some kind in ``flags`` be made.
+
+    It is that of a user namespace above ours: /proc/sys/user shows only our own (namespaces(7)).
+    """
+    for flag, limit in _LIMITS.items():
+        try:
+            syscalls.unshare(flag & flags)
+        except OSError:
+            return limit
+    return None
 
 
 def _leave_caller_behind() -> None:

@@ -8,10 +8,18 @@ from rootrun.errors import NamespaceError
 _SEE = "see USER NAMESPACES in rootrun(1)"
 
 
-def namespace_error(error: OSError, *, step: str = "create user namespace") -> NamespaceError:
-    """Return the error for a refused unshare(2) or id map, with the setting to change."""
+def namespace_error(
+    error: OSError, *, step: str = "create user namespace", limit: str | None = None
+) -> NamespaceError:
+    """Return the error for a refused unshare(2) or id map, with the setting to change.
+
+    ``limit`` is that below ``user`` which is reached, if it is known.
+    """
     reason = os.strerror(error.errno or 0)
-    return NamespaceError(f"{step}: {reason}", hint=_hint(error.errno or 0))
+    hint = _hint(error.errno or 0)
+    if limit is not None:
+        hint = f"user.{limit} is 0, or reached: as root, sysctl user.{limit}=10000"
+    return NamespaceError(f"{step}: {reason}", hint=hint)
 
 
 def _hint(code: int) -> str | None:
@@ -25,7 +33,7 @@ def _hint(code: int) -> str | None:
 
 
 def _limit_hint() -> str:
-    for name in ("max_user_namespaces", "max_mnt_namespaces", "max_pid_namespaces"):
+    for name in ("max_user_namespaces", "max_mnt_namespaces"):
         if _setting(f"user/{name}") == "0":
             return f"user.{name} is 0: as root, sysctl user.{name}=10000"
     return "too many namespaces, or too deep a nesting of them; see namespaces(7)"

@@ -250,3 +250,18 @@ def test_where_no_host_name_can_be_set_the_script_runs_with_a_word(
     assert done.returncode == 0, done.stderr.decode()
     assert b"warning: set hostname: Operation not permitted: the script sees" in done.stderr
     assert list(top_layer(lone_workplace.path / "out.tar")) == ["x"]
+
+
+@pytest.mark.parametrize("kind", ["pid", "ipc", "uts", "cgroup", "net"])
+def test_a_limit_of_namespaces_is_named(kind: str, lone_workplace: Workplace) -> None:
+    # The limits belong to a user namespace: this one is that of the test alone.
+    base = lone_workplace.base()
+    limit = f"max_{kind}_namespaces"
+    run = f"echo 0 > /proc/sys/user/{limit}; exec rootrun --from {base} -o out.tar -- true"
+    done = lone_workplace.shell(f"unshare -Ur sh -c '{run}'")
+    assert done.returncode == 125
+    *_, error, hint = done.stderr.decode().splitlines()
+    assert error == "rootrun: error: create namespaces: No space left on device"
+    assert hint == (
+        f"rootrun: hint: user.{limit} is 0, or reached: as root, sysctl user.{limit}=10000"
+    )
