@@ -16,7 +16,7 @@ from rootrun.layer.stack import LayerStack
 from rootrun.request import Request
 from rootrun.rootfs.backend import Rootfs
 from rootrun.sandbox.idmap import IdMap, IdMapKind, first_missing
-from rootrun.sandbox.restriction import refuses_set_ids
+from rootrun.sandbox.restriction import is_filtered_for_set_ids, refuses_set_ids
 from rootrun.sandbox.spec import Emulator
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class EmulationPlan(NamedTuple):
     gaps: Gaps
     id_map: IdMap
     stack: LayerStack
+    is_filtered: bool  # as in a Nix build
     gains_nothing: bool  # set-id programs are as others
 
     @property
@@ -76,12 +77,13 @@ class EmulationPlan(NamedTuple):
 
 def plan_emulation(request: Request, *, id_map: IdMap, stack: LayerStack) -> EmulationPlan:
     """Decide on the emulation of a run on ``stack``."""
-    gaps = gaps_of(stack, id_map)
-    level = level_of(request, id_map, gaps)
-    return EmulationPlan(level, gaps, id_map, stack, request.sandbox.no_new_privs)
+    gaps, is_filtered = gaps_of(stack, id_map), is_filtered_for_set_ids()
+    level = level_of(request, id_map, gaps, is_filtered=is_filtered)
+    gains_nothing = request.sandbox.no_new_privs
+    return EmulationPlan(level, gaps, id_map, stack, is_filtered, gains_nothing)
 
 
-def level_of(request: Request, id_map: IdMap, gaps: Gaps) -> Level:
+def level_of(request: Request, id_map: IdMap, gaps: Gaps, *, is_filtered: bool) -> Level:
     """Return the level that ``request`` asks for, or the one that its id map needs.
 
     With ids enough, files are only remembered of what the base has no such file yet: showing it to
@@ -94,7 +96,7 @@ def level_of(request: Request, id_map: IdMap, gaps: Gaps) -> Level:
 
     if not is_known_machine():
         return Level.OFF
-    if id_map.kind is IdMapKind.SINGLE or gaps.owners:
+    if id_map.kind is IdMapKind.SINGLE or gaps.owners or is_filtered:
         return Level.FULL
     return Level.RECORD
 
@@ -105,7 +107,7 @@ def emulation(planned: EmulationPlan, rootfs: Rootfs) -> Iterator[Emulation]:
 
     Raises RootrunError for a machine whose calls are not known.
     """
-    level, gaps, id_map, stack, gains_nothing = planned
+    level, gaps, id_map, stack, is_filtered, gains_nothing = planned
     if level is Level.OFF:
         yield Emulation()
         return
@@ -113,7 +115,7 @@ def emulation(planned: EmulationPlan, rootfs: Rootfs) -> Iterator[Emulation]:
     from rootrun.fakeroot.supervisor import Supervisor
 
     is_lone = id_map.kind is IdMapKind.SINGLE
-    is_restricted = is_lone and refuses_set_ids(rootfs.upper)
+    is_restricted = is_filtered or (is_lone and refuses_set_ids(rootfs.upper))
     log.debug("root emulation: %s%s", level.value, ", with traps" if is_restricted else "")
     plan = FilterPlan(
         level=level,

@@ -67,6 +67,11 @@ class FilterPlan:
         """The ids on the disk that stand for those that the map lacks, None if it has but one."""
         return None if self.is_lone else StandIns(self.foreign_uid - 1, self.foreign_gid - 1)
 
+    @property
+    def is_guarded(self) -> bool:
+        """Whether calls are asked about because not everybody may make them."""
+        return self.is_lone and self.level is Level.FULL
+
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
@@ -112,40 +117,50 @@ def _rules(plan: FilterPlan) -> Iterator[_Rule]:
     yield _Rule(("userfaultfd",), "deny", if_kernel_faults)
     if plan.level is Level.FULL:
         yield _Rule(calls.STAT, "ask")
-    if plan.is_lone or plan.base_is_recorded or plan.level is Level.FULL:
+    is_any_asked = plan.is_lone or plan.is_restricted
+    if is_any_asked or plan.base_is_recorded or plan.level is Level.FULL:
         yield _Rule(calls.RENAME, "ask")
-    if plan.is_lone:
-        yield from _lone_rules(plan)
+    if is_any_asked:
+        yield from _making_rules(plan)
+        yield from _lone_rules(plan) if plan.is_lone else _privilege_rules(plan)
     else:
         foreign = if_foreign_owner(plan.foreign_uid - 1, plan.foreign_gid - 1)
         yield _Rule(calls.CHOWN, "ask", None if plan.base_is_recorded else foreign)
         yield _Rule(calls.MKNOD, "ask", if_device)
 
 
-def _lone_rules(plan: FilterPlan) -> Iterator[_Rule]:
+def _making_rules(plan: FilterPlan) -> Iterator[_Rule]:
+    """Yield the rules for whose any file is, new ones too."""
     yield _Rule(calls.CHOWN, "ask")
     yield _Rule(calls.MKNOD, "ask", if_made)
     yield _Rule((*calls.CREATE, "creat", "openat2"), "ask")
-    is_guarded = plan.level is Level.FULL
-    sees_writing = is_guarded or plan.is_restricted
+    sees_writing = plan.level is Level.FULL or plan.is_restricted
     yield _Rule(("open", "openat"), "ask", if_writing if sees_writing else if_creating)
+
+
+def _lone_rules(plan: FilterPlan) -> Iterator[_Rule]:
     yield _Rule((*calls.GET_IDS, *calls.SET_IDS, *calls.CAPABILITIES, *calls.EXECUTE), "ask")
     yield _Rule(("prctl",), "ask", if_keeping_capabilities)
     yield _Rule(("getsockopt",), "ask", if_peer_credentials)
     yield _Rule(calls.LIMITS, "ask", if_marking_limit)
-    if is_guarded:
+    if plan.is_guarded:
         yield _Rule(calls.GUARDED, "ask")
-    elif plan.is_restricted:
-        yield _Rule(calls.TRUNCATE, "ask")
-    reading = (*calls.GET_XATTR, *calls.LIST_XATTR)
     if plan.is_restricted:
-        refused = "trap" if plan.may_trap else "ask"
-        yield _Rule(calls.CHMOD, refused, if_any_bit(_SET_IDS), otherwise="ask")
-        yield _Rule((*calls.SET_XATTR, *calls.REMOVE_XATTR, *reading), refused)
+        yield from _privilege_rules(plan)
         return
     yield _Rule((*calls.SET_XATTR, *calls.REMOVE_XATTR), "ask")
-    if is_guarded:
+    if plan.is_guarded:
         yield _Rule((*calls.CHMOD, *calls.GET_XATTR), "ask")
+
+
+def _privilege_rules(plan: FilterPlan) -> Iterator[_Rule]:
+    """Yield the rules for what a filter above this one refuses, and what takes it away."""
+    refused = "trap" if plan.may_trap else "ask"
+    yield _Rule(calls.CHMOD, refused, if_any_bit(_SET_IDS), otherwise="ask")
+    attributes = (*calls.SET_XATTR, *calls.REMOVE_XATTR, *calls.GET_XATTR, *calls.LIST_XATTR)
+    yield _Rule(attributes, refused)
+    if not plan.is_guarded:  # it is asked about then
+        yield _Rule(calls.TRUNCATE, "ask")
 
 
 def _section(arch: int, rules: list[_Rule]) -> list[Item]:

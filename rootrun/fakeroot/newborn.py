@@ -12,7 +12,7 @@ from rootrun.fakeroot.files import Files
 from rootrun.fakeroot.permission import SEARCH, WRITE, Known, check_access
 from rootrun.fakeroot.upper import Status, status_of
 from rootrun.layer.compare import Remembered
-from rootrun.layer.entry import join
+from rootrun.layer.entry import SET_ID_BITS, join
 
 _NEW_FILE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -26,6 +26,7 @@ class Origin(NamedTuple):
     parent_known: Known
     creator: Credentials
     owner: Remembered
+    disk_owner: tuple[int, int] | None  # None: all files have the same there
 
 
 class Newborn:
@@ -71,6 +72,8 @@ class Newborn:
     def note_open(self, origin: Origin, fd: int) -> None:
         """Remember whose the open file is that was made just now."""
         status, owner = status_of(fd), origin.owner
+        if origin.disk_owner not in (None, (status.uid, status.gid)):
+            owner = _give(fd, status, owner, origin.disk_owner)
         is_inherited = origin.parent_known.mode & stat.S_ISGID and stat.S_ISDIR(status.mode)
         if is_inherited and not status.mode & stat.S_ISGID:
             owner = owner._replace(set_ids=stat.S_ISGID)
@@ -86,10 +89,18 @@ class Newborn:
         if not is_always_ours and self._is_plain(status, creator, leaf):
             return None
         known = self._files.permissions(parent, status)
-        gid = known.gid if known.mode & stat.S_ISGID else creator.gids.file_system
-        has_one_id = self._files.stand_ins is None  # else the disk holds the owner
-        owner = Remembered(creator.uids.file_system, gid) if has_one_id else Remembered()
-        return Origin(parent, leaf, status.mode, known, creator, owner)
+        uid, gid = creator.uids.file_system, creator.gids.file_system
+        is_inherited = known.mode & stat.S_ISGID
+        if self._has_one_id:
+            owner, disk_owner = Remembered(uid, known.gid if is_inherited else gid), None
+        else:
+            owner, disk_owner = Remembered(), (uid, status.gid if is_inherited else gid)
+        return Origin(parent, leaf, status.mode, known, creator, owner, disk_owner)
+
+    @property
+    def _has_one_id(self) -> bool:
+        """Whether the kernel makes all files the same user's, whoever makes them."""
+        return self._files.stand_ins is None
 
     def _is_plain(self, status: Status, creator: Credentials, leaf: bytes) -> bool:
         """Say at little cost that the kernel makes the file as it has to be, as it mostly does."""
@@ -98,10 +109,11 @@ class Newborn:
 
     def _differs(self, origin: Origin) -> bool:
         """Say whether the kernel would not make the file as it has to be."""
-        if (origin.owner.uid, origin.owner.gid) != (0, 0):
-            return True
-        if not origin.creator.has(CAP_DAC_OVERRIDE):
-            return True
+        if self._has_one_id:
+            if (origin.owner.uid, origin.owner.gid) != (0, 0):
+                return True
+            if not origin.creator.has(CAP_DAC_OVERRIDE):
+                return True
         # The bit may be kept off the disk by a filter, and then the kernel does not hand it down.
         is_on_disk = not (origin.parent_known.mode ^ origin.parent_mode) & stat.S_ISGID
         return not is_on_disk or self._is_recorded(origin.parent, origin.leaf)
@@ -120,3 +132,15 @@ def is_there(origin: Origin) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def _give(fd: int, status: Status, owner: Remembered, disk_owner: tuple[int, int]) -> Remembered:
+    """Make an open file its creator's, which this process has made; what that takes comes back.
+
+    It is remembered for as long as the file is not written to.
+    """
+    os.chown(f"/proc/self/fd/{fd}", *disk_owner)
+    set_ids = status.mode & SET_ID_BITS
+    if not set_ids or stat.S_ISDIR(status.mode):
+        return owner
+    return owner._replace(set_ids=set_ids, size_bytes=status.size_bytes)

@@ -10,6 +10,9 @@ class ProcessStatus(NamedTuple):
     process: int  # the pid of its process, here
     group: int  # as the process itself knows it, as the session
     session: int
+    uids: tuple[int, ...]  # real, effective, saved, of the file system
+    gids: tuple[int, ...]
+    groups: tuple[int, ...]
     permitted: int
     effective: int
     inheritable: int
@@ -29,6 +32,9 @@ def read_process_status(pid: int) -> ProcessStatus:
         process=int(fields[b"Tgid"]),
         group=int(fields[b"NSpgid"].split()[-1]),
         session=int(fields[b"NSsid"].split()[-1]),
+        uids=tuple(map(int, fields[b"Uid"].split())),
+        gids=tuple(map(int, fields[b"Gid"].split())),
+        groups=tuple(map(int, fields[b"Groups"].split())),
         permitted=int(fields[b"CapPrm"], 16),
         effective=int(fields[b"CapEff"], 16),
         inheritable=int(fields[b"CapInh"], 16),

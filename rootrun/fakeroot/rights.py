@@ -2,9 +2,10 @@
 
 from rootrun.fakeroot.answers.chown import Owner
 from rootrun.fakeroot.caller import Caller
-from rootrun.fakeroot.credentials import CAP_CHOWN, CAP_MKNOD, ROOT, Credentials
+from rootrun.fakeroot.credentials import CAP_CHOWN, CAP_MKNOD, Credentials, Ids
 from rootrun.fakeroot.files import Files
 from rootrun.fakeroot.identities import Identities
+from rootrun.fakeroot.process_status import read_process_status
 
 
 class Rights:
@@ -18,14 +19,17 @@ class Rights:
         self._identities = identities
 
     def credentials(self, caller: Caller) -> Credentials:
-        """Return who the caller is, root where the kernel has the ids."""
-        return ROOT if self._identities is None else self._identities.of(caller.pid)
+        """Return who the caller is."""
+        return _in_kernel(caller) if self._identities is None else self._identities.of(caller.pid)
 
     def may_chown(self, caller: Caller, fd: int, owner: Owner) -> bool | None:
         """Say whether the caller may give an open file to ``owner`` (chown(2))."""
         if self._identities is None:
-            return True if caller.is_root() else None
-        credentials = self._identities.of(caller.pid)
+            if caller.is_root():
+                return True
+            if not caller.is_in_container_userns():  # there ids are others
+                return None
+        credentials = self.credentials(caller)
         if credentials.has(CAP_CHOWN):
             return True
         known = self._files.known(fd)
@@ -45,3 +49,14 @@ class Rights:
         if self._identities is None:
             return True if caller.is_root() else None
         return self._identities.of(caller.pid).has(CAP_MKNOD)
+
+
+def _in_kernel(caller: Caller) -> Credentials:
+    """Return who the caller is to the kernel, with capabilities over the container's files only."""
+    status = read_process_status(caller.pid)
+    plain = Credentials(Ids(*status.uids), Ids(*status.gids), status.groups, 0, 0, 0)
+    if not caller.is_in_container_userns():
+        return plain
+    return plain._replace(
+        permitted=status.permitted, effective=status.effective, inheritable=status.inheritable
+    )

@@ -144,8 +144,10 @@ def test_short_ids_of_minus_one_are_none() -> None:
 
 
 @_EACH_ARCH
-def test_what_a_filter_above_refuses_is_trapped(arch: int) -> None:
-    plan = lone(is_restricted=True)
+@pytest.mark.parametrize(
+    "plan", [lone(is_restricted=True), replace(MANY, is_restricted=True)], ids=["one id", "many"]
+)
+def test_what_a_filter_above_refuses_is_trapped(plan: FilterPlan, arch: int) -> None:
     xattrs = (*calls.SET_XATTR, *calls.GET_XATTR, *calls.LIST_XATTR, *calls.REMOVE_XATTR)
     assert said(plan, arch, xattrs) == {TRAP}
     assert said(plan, arch, calls.CHMOD, 0o4755) == {TRAP}
@@ -153,6 +155,13 @@ def test_what_a_filter_above_refuses_is_trapped(arch: int) -> None:
     assert said(plan, arch, calls.CHMOD, 0o1755) == {ASK}
     assert said(lone(Level.FULL), arch, calls.CHMOD, 0o4755) == {ASK}
     assert said(plan, arch, ("open", "openat"), os.O_WRONLY) == {ASK}
+    assert said(plan, arch, (*calls.CHOWN, *calls.CREATE, *calls.RENAME, *calls.TRUNCATE)) == {ASK}
+
+
+@_EACH_ARCH
+def test_many_ids_need_no_answers_about_who_a_process_is(arch: int) -> None:
+    plan = replace(MANY, level=Level.FULL, is_restricted=True)
+    assert said(plan, arch, (*calls.GET_IDS, *calls.SET_IDS, *calls.EXECUTE)) == {ALLOW}
 
 
 @_EACH_ARCH

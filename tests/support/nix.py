@@ -40,23 +40,33 @@ derivation {{
 _RUN = "cp $script setup.sh; {wrapper} rootrun --from $base --script setup.sh -o $out {options}"
 _CLEAN = "rm setup.sh; echo left: $(ls -A . /tmp | grep -v -e : -e rrtest)"
 
-REFUSE_XATTRS = """\
+REFUSE = """\
 import ctypes, os, struct, sys
-libc = ctypes.CDLL(None)
-first = {"x86_64": 188, "aarch64": 5}[os.uname().machine]
-refused = range(first, first + 6)  # setxattr, lsetxattr, fsetxattr; getxattr, lgetxattr, fgetxattr
-allow, answer = 0x7FFF0000, 0x00050000 | 95  # EOPNOTSUPP
-instructions = [(0x20, 0, 0, 0)]
-instructions += [(0x15, len(refused) - n, 0, number) for n, number in enumerate(refused)]
-instructions += [(0x06, 0, 0, allow), (0x06, 0, 0, answer)]
+LOAD, EQUAL, ANY_BIT, ANSWER = 0x20, 0x15, 0x45, 0x06
+ALLOW, ERRNO, NOT_PERMITTED, NOT_SUPPORTED = 0x7FFF0000, 0x00050000, 1, 95
+is_intel = os.uname().machine == "x86_64"
+# setxattr, lsetxattr, fsetxattr; getxattr, lgetxattr, fgetxattr
+first = 188 if is_intel else 5
+attributes = range(first, first + 6)
+# By number, the argument that is a mode: of chmod, fchmod, fchmodat, fchmodat2.
+modes = {90: 1, 91: 1, 268: 2, 452: 2} if is_intel else {52: 1, 53: 2, 452: 2}
+instructions = [(LOAD, 0, 0, 0)]
+for number in attributes:
+    instructions += [(EQUAL, 0, 1, number), (ANSWER, 0, 0, ERRNO | NOT_SUPPORTED)]
+for number, argument in modes.items():
+    instructions += [(EQUAL, 0, 4, number), (LOAD, 0, 0, 16 + 8 * argument)]
+    instructions += [(ANY_BIT, 0, 1, 0o6000), (ANSWER, 0, 0, ERRNO | NOT_PERMITTED)]
+    instructions += [(ANSWER, 0, 0, ALLOW)]
+instructions += [(ANSWER, 0, 0, ALLOW)]
 code = b"".join(struct.pack("HBBI", *one) for one in instructions)
 buffer = ctypes.create_string_buffer(code)
 program = struct.pack("HxxxxxxQ", len(instructions), ctypes.addressof(buffer))
+libc = ctypes.CDLL(None)
 assert libc.prctl(38, 1, 0, 0, 0) == 0  # PR_SET_NO_NEW_PRIVS
 assert libc.prctl(22, 2, program) == 0  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
 os.execvp(sys.argv[1], sys.argv[1:])
 """
-"""A program that runs another one under the filter that newer versions of Nix have in addition."""
+"""A program that runs another one under the filter that newer versions of Nix have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +112,7 @@ def try_nix(
     of the store. ``options`` are those of nix-build.
     """
     for name, content in (
-        ("refuse.py", REFUSE_XATTRS),
+        ("refuse.py", REFUSE),
         ("nix.conf", _CONFIGURATION),
         ("setup.sh", script),
         ("build.sh", command),
