@@ -30,9 +30,13 @@ def is_filtered_for_set_ids() -> bool:
 def refuses_set_ids(directory: Path) -> bool:
     """Say whether set-id modes or extended attributes are refused to files of ``directory``.
 
-    It must be on a disk that has them, and this process root of its namespace.
+    It must be on a disk that has them, and this process root of its namespace. What is beside it
+    must be ours to write to.
     """
-    fd = os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    # Before Linux 6.3 overlayfs has no O_TMPFILE. Not in the directory: that would be seen.
+    beside = f"{directory}.{os.urandom(6).hex()}"
+    fd = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    os.unlink(beside)
     try:
         os.fchmod(fd, _SET_UID_MODE)
         os.setxattr(fd, _XATTR, b"")
