@@ -3,6 +3,7 @@
 BIN := build/venv/bin
 STAMP := build/venv/.made
 PYTEST_ARGS ?=
+TORTURE_ARGS ?=
 
 # Peers of Debian that the tests run rootrun against, shells that load its completions, and
 # compilers of static programs.
@@ -11,7 +12,7 @@ PEERS := acl attr buildah busybox-static charliecloud docker-registry fakeroot f
 	qemu-system-x86 skopeo squashfs-tools strace uidmap umoci xz-utils zsh zstd
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test check peers bench bench-fakeroot clean
+.PHONY: help env demo test check peers bench bench-fakeroot torture clean
 
 help:
 	@echo 'make demo    make the environment and a small base image, run a script in it, show the layer'
@@ -25,6 +26,7 @@ help:
 	@echo 'make vmtest        boot them: the same layers as of a real root, old kernels, restricted hosts'
 	@echo 'make vmtest-short  the part of it that CI runs'
 	@echo 'make bench-vm      measure the virtual machine that rootrun replaces beside it'
+	@echo 'make torture   hostile archives, failing system calls, kills, crowds of runs (as root)'
 	@echo 'make clean   remove build/'
 
 env: $(STAMP)
@@ -59,6 +61,9 @@ bench: env
 
 bench-fakeroot: env
 	$(BIN)/python -m benchmarks fakeroot
+
+torture: env
+	$(BIN)/python -m tests.torture $(TORTURE_ARGS)
 
 vm-images: env
 	$(BIN)/python -m vmtests.prepare
