@@ -89,6 +89,24 @@ def test_layer_that_is_a_symlink_to_a_member_is_followed(tmp_path: Path) -> None
         assert stream.digest == CONTENT.diff_ids[1]
 
 
+def test_files_of_the_first_format_that_lie_are_not_looked_at(tmp_path: Path) -> None:
+    """moby image spec 1.2: where there is a manifest.json, it alone says what the image is."""
+    lies: dict[str, bytes | str] = {"repositories": b"{", "x/json": b"{", "x/VERSION": b"9.9"}
+    legacy = {
+        name: b"lie" for name in docker_members(CONTENT) if name.endswith(("VERSION", "/json"))
+    }
+    members = docker_members(CONTENT) | lies | legacy
+    assert len(opened(_archive(tmp_path / "a.tar", members)).layers) == 2
+
+
+def test_member_given_twice_is_the_later_one(tmp_path: Path) -> None:
+    """As tar -r leaves it, and docker load, which unpacks the archive, takes it."""
+    stale = outer_tar({"manifest.json": b"[]"})[:1024]
+    path = tmp_path / "a.tar"
+    path.write_bytes(stale + outer_tar(docker_members(CONTENT)))
+    assert len(opened(path).layers) == 2
+
+
 @pytest.mark.parametrize("target", ["/etc/passwd", "../../../../etc/passwd", "loop"])
 def test_symlink_that_leads_to_no_member_is_refused(tmp_path: Path, target: str) -> None:
     members: dict[str, bytes | str] = {"loop": "loop", **docker_members(CONTENT)}

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from rootrun.errors import ImageError
+from rootrun.errors import DigestMismatchError, ImageError
+from rootrun.image.source import open_layer
 from tests.image.layouts import INDEX, MANIFEST, put_blob, put_image, put_index, write_layout
 from tests.image.writing import opened
-from tests.support.images import JsonObject, descriptor, oci_layout
+from tests.support.images import JsonObject, descriptor, dumped, oci_layout
 from tests.support.tarball import file, tarball
 
 LAYERS = [tarball(file("a", b"1")), tarball(file("b", b"2"))]
@@ -104,6 +105,66 @@ def test_unknown_files_beside_a_layout_are_fine(tmp_path: Path) -> None:
     (path / "blobs/sha256/junk").write_bytes(b"junk")
     (path / "blobs/sha512").mkdir()
     assert len(opened(path).layers) == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sha256:" + "A" * 64,
+        "sha256:" + "0" * 63,
+        "sha256:" + "0" * 65,
+        "sha256:" + "0" * 64 + "\n",
+        "SHA256:" + "0" * 64,
+        "sha512:" + "0" * 128,
+        "md5:" + "0" * 32,
+        "sha256:../../../../etc/passwd",
+        "0" * 64,
+        "",
+        5,
+        None,
+    ],
+)
+def test_digest_outside_the_grammar_is_refused(tmp_path: Path, text: object) -> None:
+    """descriptor.md, Digests."""
+    entry = descriptor(b"{}", MANIFEST) | {"digest": text}
+    path = write_layout(tmp_path / "layout", [entry])
+    with pytest.raises(ImageError, match="not a sha256 digest"):
+        opened(path)
+
+
+def test_size_is_held_before_anything_is_read(tmp_path: Path) -> None:
+    """descriptor.md, Verification: a terabyte that claims to be small costs nothing."""
+    path = oci_layout(tmp_path / "layout", [LAYERS[0]])
+    for blob in (path / "blobs/sha256").iterdir():
+        size_bytes = blob.stat().st_size
+        os.truncate(blob, 1 << 40)
+        started = time.process_time()
+        with pytest.raises(DigestMismatchError, match=f"size: want {size_bytes}, got {1 << 40}"):
+            opened(path)
+        assert time.process_time() - started < 1
+        os.truncate(blob, size_bytes)
+    assert opened(path).layers
+
+
+@pytest.mark.parametrize("suffix", ["", "+gzip", "+zstd"])
+@pytest.mark.parametrize("prefix", ["layer", "layer.nondistributable"])
+def test_every_media_type_of_layers_is_read(tmp_path: Path, prefix: str, suffix: str) -> None:
+    """manifest.md, Image Manifest Property Descriptions."""
+    path = oci_layout(tmp_path / "layout", [LAYERS[0]], compression=suffix[1:] or "none")
+    media_type = f"application/vnd.oci.image.{prefix}.v1.tar{suffix}"
+    write_layout(path, [_with_media_type(path, media_type)])
+    (layer,) = opened(path).layers
+    with open_layer(layer) as stream:
+        stream.verify()
+    assert layer.media_type == media_type
+
+
+def _with_media_type(path: Path, media_type: str) -> JsonObject:
+    (entry,) = json.loads((path / "index.json").read_bytes())["manifests"]
+    manifest = json.loads((path / "blobs" / entry["digest"].replace(":", "/")).read_bytes())
+    manifest["layers"][0]["mediaType"] = media_type
+    put_blob(path, dumped(manifest))
+    return descriptor(dumped(manifest), MANIFEST)
 
 
 @pytest.mark.parametrize("kind", ["fifo", "socket", "directory", "device"])

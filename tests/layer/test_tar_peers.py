@@ -122,3 +122,28 @@ def test_we_read_the_sparse_files_of_gnu_tar(
     assert entry.path == "sparse"
     assert content == (tmp_path / "sparse").read_bytes()
     assert not rest
+
+
+def test_file_with_holes_is_written_whole(tmp_path: Path) -> None:
+    """layer.md, File Attributes: no sparse files in a layer."""
+    path = tmp_path / "sparse"
+    with path.open("wb") as sparse:
+        sparse.seek(1 << 20)
+        sparse.write(b"end")
+    pieces: list[bytes] = []
+    writer = TarWriter(lambda piece: pieces.append(bytes(piece)))
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        size_bytes = os.fstat(fd).st_size
+        entry = Entry(path=EntryPath("f"), type=EntryType.FILE, mode=0o644, size_bytes=size_bytes)
+        writer.add_file(entry, fd)
+    finally:
+        os.close(fd)
+    writer.finish()
+    with tarfile.open(fileobj=io.BytesIO(b"".join(pieces))) as tar:
+        (member,) = tar.getmembers()
+        content = tar.extractfile(member)
+        assert content is not None
+        assert content.read() == path.read_bytes()
+    assert (member.type, member.pax_headers) == (tarfile.REGTYPE, {})
+    assert sum(map(len, pieces)) > 1 << 20
