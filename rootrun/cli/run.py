@@ -6,6 +6,7 @@ from rootrun.cli.parser import Options
 from rootrun.cli.progress import make_progress
 from rootrun.cli.report import print_result, write_result_files
 from rootrun.cli.request import STDOUT, make_request
+from rootrun.cli.terminal import terminal_modes_kept
 from rootrun.request import NetworkMode
 
 log = logging.getLogger(__name__)
@@ -20,7 +21,8 @@ def run_main_job(options: Options) -> int:
     from rootrun import pipeline
 
     progress = make_progress(options.progress, quiet=options.quiet > options.verbose)
-    result = pipeline.run(request, progress=progress)
+    with terminal_modes_kept():
+        result = pipeline.run(request, progress=progress)
     write_result_files(
         result,
         iidfile=options.iidfile,

@@ -2,6 +2,10 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_STDERR = 2
 
 
 def is_terminal() -> bool:
@@ -19,3 +23,29 @@ def is_coloured() -> bool:
 def red(text: str) -> str:
     """Return ``text`` in bold red, where colours are in use."""
     return f"\x1b[1;31m{text}\x1b[0m" if is_coloured() else text
+
+
+@contextmanager
+def terminal_modes_kept() -> Iterator[None]:
+    """Undo at the end what the script, which writes to the same terminal, did to its modes.
+
+    Not in the background, where they are those of another program.
+    """
+    if not os.isatty(_STDERR):
+        yield
+        return
+    import termios
+
+    before = termios.tcgetattr(_STDERR)
+    try:
+        yield
+    finally:
+        if _is_in_foreground() and termios.tcgetattr(_STDERR) != before:
+            termios.tcsetattr(_STDERR, termios.TCSANOW, before)
+
+
+def _is_in_foreground() -> bool:
+    try:
+        return os.tcgetpgrp(_STDERR) == os.getpgrp()
+    except OSError:  # it controls others, or nobody
+        return False
