@@ -72,8 +72,9 @@ REFUSED: dict[str, Callable[[Path], Path]] = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_skopeo_refuses_is_refused(case: str, tmp_path: Path) -> None:
     path = REFUSED[case](tmp_path / "a.tar")
-    argv = [require_program("skopeo"), "--insecure-policy", "copy", f"docker-archive:{path}"]
-    done = subprocess.run([*argv, f"oci:{tmp_path}/copy:x"], capture_output=True, check=False)
+    copy = [require_program("skopeo"), "--insecure-policy", "copy"]
+    argv: list[str | Path] = [*copy, f"docker-archive:{path}", f"oci:{tmp_path}/copy:x"]
+    done = subprocess.run(argv, capture_output=True, check=False)
     assert done.returncode != 0
     with pytest.raises(RootrunError):
         _read(path)
