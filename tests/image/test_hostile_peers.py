@@ -72,8 +72,8 @@ REFUSED: dict[str, Callable[[Path], Path]] = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_skopeo_refuses_is_refused(case: str, tmp_path: Path) -> None:
     path = REFUSED[case](tmp_path / "a.tar")
-    copy = [require_program("skopeo"), "--insecure-policy", "copy"]
-    argv: list[str | Path] = [*copy, f"docker-archive:{path}", f"oci:{tmp_path}/copy:x"]
+    copy: list[str | Path] = [require_program("skopeo"), "--insecure-policy", "copy"]
+    argv = [*copy, f"docker-archive:{path}", f"oci:{tmp_path}/copy:x"]
     done = subprocess.run(argv, capture_output=True, check=False)
     assert done.returncode != 0
     with pytest.raises(RootrunError):
