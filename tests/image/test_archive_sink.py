@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.image.writing import NEW_LAYER, write_image
 from tests.support.image_check import assert_image_valid
-from tests.support.images import docker_archive
+from tests.support.images import digest, docker_archive
 from tests.support.tarball import file, tarball
 
 LAYERS = [tarball(file("a", b"1")), tarball(file("b", b"2"))]
@@ -51,6 +51,19 @@ def test_first_format_tells_parents_and_the_command(tmp_path: Path) -> None:
         "parent",
         "created",
     }
+
+
+def test_ids_of_the_first_format_are_chain_ids(tmp_path: Path) -> None:
+    """config.md, Layer ChainID: ``Digest(ChainID + " " + DiffID)``, from the bottom."""
+    out = tmp_path / "out.tar"
+    write_image(docker_archive(tmp_path / "base.tar", LAYERS), out)
+    chain = digest(LAYERS[0])
+    wanted = [chain]
+    for layer in (LAYERS[1], NEW_LAYER):
+        chain = digest(f"{chain} {digest(layer)}".encode())
+        wanted.append(chain)
+    (entry,) = json.loads(_content(out, "manifest.json"))
+    assert [f"sha256:{name.removesuffix('/layer.tar')}" for name in entry["Layers"]] == wanted
 
 
 def test_second_place_of_a_layer_is_a_symlink(tmp_path: Path) -> None:
