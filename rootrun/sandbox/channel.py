@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from contextlib import suppress
 from typing import NamedTuple
 
 from rootrun.sandbox import syscalls
@@ -25,6 +26,10 @@ class InnerChannel(NamedTuple):
 
     def keep_only_this(self) -> "InnerChannel":
         """Close all other descriptors above stderr, whoever opened them."""
+        for fd in {*range(_FIRST_FREE, max(self))}.difference(self):
+            with suppress(OSError):
+                os.close(fd)  # now, so that there is room where few are allowed
+        syscalls.close_descriptors_from(max(self) + 1)
         # In two steps, as one may be where another is to go.
         end = _FIRST_FREE + len(self)
         high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, end) for fd in self]

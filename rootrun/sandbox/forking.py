@@ -13,8 +13,6 @@ FORWARDED_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTER
 """What asks rootrun to stop: cli/ catches them, and the script gets them too."""
 
 _ALL = signal.valid_signals()
-# Python itself ignores the two last ones; programs expect the default.
-_RESET = (*FORWARDED_SIGNALS, signal.SIGPIPE, signal.SIGXFSZ)
 
 
 @contextmanager
@@ -65,7 +63,7 @@ def fork_child(function: Callable[[], None]) -> int:
 def _run_child(function: Callable[[], None], parent: int) -> None:
     status = EXIT_CHILD_FAILED
     try:
-        for number in _RESET:
+        for number in FORWARDED_SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         syscalls.die_with_parent()
         # 0: the parent is outside of this pid namespace, and no comparison is possible.

@@ -40,8 +40,9 @@ def run_monitor(spec: ContainerSpec, plan: MountPlan, outer_channel: InnerChanne
 
     Runs in a child that ``fork_child`` made. Failures go over the channel.
     """
-    channel = outer_channel.keep_only_this()
+    channel = outer_channel
     try:
+        channel = outer_channel.keep_only_this()
         _leave_caller_behind()
         _unshare(_NAMESPACES | (0 if spec.has_host_network else syscalls.CLONE_NEWNET))
         init = fork_child(lambda: run_init(spec, plan, channel))

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import shutil
 import subprocess
 import tarfile
 import time
@@ -11,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rootrun.layer.removal import remove_tree
 from tests.support.image_check import assert_image_valid
 from tests.support.program import clean_environment, installation
 from tests.support.public import make_public_directory
@@ -66,8 +66,7 @@ class Ground:
 
     def make_cold(self) -> None:
         """Remove the cache."""
-        with suppress(FileNotFoundError):
-            shutil.rmtree(self.cache)
+        _remove(self.cache)
 
     def wrongs_of_end(self, status: int, errors: str, *, others: tuple[int, ...] = ()) -> list[str]:
         """Return what is wrong with a run that ended with ``status``, and with its output.
@@ -172,7 +171,16 @@ def open_ground(
         ground.output.unlink()
         yield replace(ground, right=right)
     finally:
-        shutil.rmtree(path)
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    # shutil.rmtree() ends at depths that hostile layers have.
+    parent_fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        remove_tree(path.name, directory_fd=parent_fd)
+    finally:
+        os.close(parent_fd)
 
 
 def _program() -> str:
