@@ -12,6 +12,7 @@ from rootrun.image.document import (
     get_text,
     get_texts,
     parse_object,
+    refuse_twins,
     to_bytes,
 )
 from rootrun.image.history import ordered_entry, parse_history
@@ -85,6 +86,8 @@ def parse_config(content: bytes, *, where: str) -> ImageConfig:
 def config_of(raw: JsonObject, *, where: str) -> ImageConfig:
     """Return the configuration that the object ``raw`` is, checked."""
     runtime = get_object(raw, "config", where=where)
+    for document in (raw, runtime, get_object(raw, "rootfs", where=where)):
+        refuse_twins(document, where=where)
     check_runtime(runtime, where=f"{where}: config")
     get_text(raw, "author", where=where)
     return ImageConfig(

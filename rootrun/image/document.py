@@ -56,6 +56,12 @@ def as_object(value: object, *, where: str) -> JsonObject:
     raise _wrong(value, "an object", where)
 
 
+def refuse_twins(document: Mapping[str, object], *, where: str) -> None:
+    """Raise ImageError for keys that differ in case only: to Go, and so docker, they are one."""
+    if len({key.casefold() for key in document}) != len(document):
+        raise ImageError(f"read image: {where}: keys that differ in case only")
+
+
 def as_list(value: object, *, where: str) -> list[object]:
     """Return ``value`` if it is an array."""
     if isinstance(value, list):

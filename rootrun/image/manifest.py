@@ -17,6 +17,7 @@ from rootrun.image.document import (
     get_texts,
     parse_json,
     parse_object,
+    refuse_twins,
     to_bytes,
 )
 from rootrun.image.platform import Platform
@@ -130,6 +131,7 @@ def archive_manifest_bytes(entry: ArchiveEntry) -> bytes:
 
 
 def _archive_entry(document: JsonObject, *, where: str) -> ArchiveEntry:
+    refuse_twins(document, where=where)
     config = get_text(document, "Config", where=where)
     if not config:
         raise ImageError(f"read image: {where}: no Config")
@@ -141,6 +143,7 @@ def _archive_entry(document: JsonObject, *, where: str) -> ArchiveEntry:
 
 def _versioned(content: bytes, *, where: str, types: tuple[str, ...]) -> JsonObject:
     document = parse_object(content, where=where)
+    refuse_twins(document, where=where)
     if document.get("schemaVersion") != 2:
         raise ImageError(f"read image: {where}: schemaVersion: want 2")
     media_type = get_text(document, "mediaType", where=where)
@@ -151,6 +154,7 @@ def _versioned(content: bytes, *, where: str, types: tuple[str, ...]) -> JsonObj
 
 def _descriptor(value: object, *, where: str) -> Descriptor:
     document = as_object(value, where=where)
+    refuse_twins(document, where=where)
     descriptor = Descriptor(
         media_type=get_text(document, "mediaType", where=where),
         digest=parse_digest(document.get("digest"), where=where),

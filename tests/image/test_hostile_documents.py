@@ -202,6 +202,28 @@ def test_config_of_wrong_types_is_refused(case: str, tmp_path: Path) -> None:
     _refused(path, f"config: .*{why}")
 
 
+@pytest.mark.parametrize(
+    ("place", "document"),
+    [
+        ("manifest.json", b'[{"Config":"a","config":"b"}]'),
+        ("index.json", b'{"schemaVersion":2,"manifests":[],"Manifests":[{}]}'),
+        ("index.json", b'{"schemaVersion":2,"manifests":[{"digest":"x","Digest":"y"}]}'),
+        ("manifest", b'{"schemaVersion":2,"layers":[],"LAYERS":[]}'),
+        ("config", b'{"os":"linux","O\xc5\xbf":"plan9","rootfs":{"type":"layers"}}'),
+        ("config", b'{"config":{"Env":[],"env":["A=1"]},"rootfs":{"type":"layers"}}'),
+        ("config of docker", b'{"rootfs":{"type":"layers","diff_ids":[],"diff_IDs":[]}}'),
+    ],
+)
+def test_keys_that_are_one_to_go_are_refused(place: str, document: bytes, tmp_path: Path) -> None:
+    _refused(PLACES[place](tmp_path, document), "keys that differ in case only")
+
+
+def test_labels_may_differ_in_case_only(tmp_path: Path) -> None:
+    labels = {"a": "1", "A": "2"}
+    path = docker_archive(tmp_path / "a.tar", [tarball(file("a"))], config={"Labels": labels})
+    assert opened(path).config.runtime["Labels"] == labels
+
+
 @pytest.mark.parametrize("size", [-1, 1.0, True, "1", None, 1 << 63, 10**4000])
 def test_size_that_none_can_be_is_refused(size: object, tmp_path: Path) -> None:
     entry = descriptor(b"{}", MANIFEST) | {"size": size}
