@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import stat
 from typing import NoReturn
 
 from rootrun.errors import (
@@ -13,6 +14,7 @@ from rootrun.errors import (
 )
 from rootrun.sandbox import syscalls
 from rootrun.sandbox.accounts import ROOT, Identity, resolve_user
+from rootrun.sandbox.beneath import open_in_root
 from rootrun.sandbox.channel import InnerChannel
 from rootrun.sandbox.emulation import emulate
 from rootrun.sandbox.mounts import script_path
@@ -24,6 +26,7 @@ SHELL = "/bin/sh"
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ELF_MAGIC = b"\x7fELF"
 _LONGEST_SHEBANG = 256  # bytes the kernel reads (execve(2))
+_DEEPEST_SHEBANG = 6  # files, of which each is the next one's interpreter
 _MISSING = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 _NO_SHELL_HINT = (
     "bring a static shell along with --bind or --copy, or name an interpreter that the image has "
@@ -104,9 +107,43 @@ def _execute_script(step: ScriptStep, path: str, environment: dict[bytes, bytes]
     else:
         argv, interpreter = [SHELL, "-e", path], SHELL
     try:
+        _refuse_own_program(argv[0])
         os.execve(argv[0], argv, environment)
     except OSError as error:
         raise _script_error(step, interpreter, error) from error
+
+
+def _refuse_own_program(path: str) -> None:
+    """Raise EACCES if ``path``, or an interpreter that it names, is reached by a link of /proc.
+
+    Until execve(2), /proc/self/exe is the Python of the host, and its loader would be one of the
+    image, which could keep it open to write to it later (CVE-2019-5736 in runc). Nobody is there
+    yet to change what is looked at.
+    """
+    root_fd = os.open("/", os.O_PATH | os.O_CLOEXEC)
+    for _ in range(_DEEPEST_SHEBANG):
+        whole = os.path.join(os.getcwd(), path)
+        try:
+            at = open_in_root(root_fd, os.fsencode(whole), follow=True)
+        except OSError as error:
+            # ENOSYS: before Linux 5.6; the file is busy there as long as any of us runs.
+            if error.errno == errno.ELOOP and os.path.exists(whole):
+                raise PermissionError(errno.EACCES, "is reached by a link of /proc", path) from None
+            break  # whatever it is, execve(2) tells
+        content = _beginning(f"/proc/self/fd/{at}") if stat.S_ISREG(os.fstat(at).st_mode) else b""
+        os.close(at)
+        path = _shebang(content) or ""
+        if not path:
+            break
+    os.close(root_fd)
+
+
+def _beginning(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(_LONGEST_SHEBANG)
+    except OSError:
+        return b""
 
 
 def _script_error(step: ScriptStep, interpreter: str | None, error: OSError) -> RootrunError:
@@ -129,6 +166,7 @@ def _execute_command(step: CommandStep, environment: dict[bytes, bytes]) -> NoRe
     failure: OSError | None = None
     for path in _candidates(step.name, environment):
         try:
+            _refuse_own_program(path)
             os.execve(path, step.argv, environment)
         except OSError as error:
             if error.errno in _MISSING and not os.path.exists(path):
@@ -157,11 +195,8 @@ def _candidates(name: str, environment: dict[bytes, bytes]) -> list[str]:
 
 
 def _interpreter_of(path: str) -> str | None:
-    try:
-        with open(path, "rb") as file:
-            return _shebang(file.read(_LONGEST_SHEBANG)) or "a loader"
-    except OSError:
-        return None
+    content = _beginning(path)
+    return (_shebang(content) or "a loader") if content else None
 
 
 def _shebang(content: bytes) -> str | None:
