@@ -99,7 +99,7 @@ def _run(function: Callable[[], None], report: int, name: str) -> None:
     try:
         function()
     except BaseException as error:
-        if log.isEnabledFor(logging.DEBUG):
+        if log.isEnabledFor(logging.DEBUG) and not isinstance(error, RootrunError):
             import traceback
 
             for line in traceback.format_exc().splitlines():
