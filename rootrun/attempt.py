@@ -1,6 +1,6 @@
 """One run of the steps in a root of their own, ready to start."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +13,12 @@ from rootrun.image.config import ImageConfig
 from rootrun.layer.compare import DiffNotes
 from rootrun.layer.diff import Change
 from rootrun.layer.policy import LayerPolicy
-from rootrun.plan import container_spec, mount_points
+from rootrun.plan import check_outcome, container_spec, mount_points
 from rootrun.request import Request
+from rootrun.result import Usage
 from rootrun.rootfs.backend import ON_TMPFS, Rootfs, open_rootfs
+from rootrun.sandbox.child import ChildTask
+from rootrun.sandbox.container import run_container
 from rootrun.sandbox.idmap import IdMap
 from rootrun.sandbox.spec import Conditions, ContainerSpec, Step
 
@@ -37,10 +40,39 @@ class Attempt(NamedTuple):
     rootfs: Rootfs
     spec: ContainerSpec
     emulated: Emulation
+    disk_bytes: int | None  # the limit of what may be changed
+
+    def run(self, *, alongside: Sequence[ChildTask] = ()) -> Usage:
+        """Run the steps, as ``run_container`` does, and return what they used.
+
+        Raises ScriptError unless all went well, and LimitError for too large a change.
+        """
+        with ExitStack() as cleanup:
+            tasks, disk = list(alongside), None
+            if self.disk_bytes is not None:
+                from rootrun.rootfs.disk_limit import DiskWatch
+
+                disk = DiskWatch(self.rootfs, self.disk_bytes)
+                tasks.append(cleanup.enter_context(disk.watching()))
+            outcome = run_container(self.spec, alongside=tasks)
+            if disk is not None:
+                disk.check()  # before the outcome: a script that fails may do so for want of room
+        check_outcome(outcome, self.spec)
+        return Usage(
+            wall_s=outcome.wall_s,
+            cpu_s=outcome.cpu_s,
+            peak_memory_bytes=outcome.peak_memory_bytes,
+            process_count=outcome.started_count,
+        )
 
     def changes(self, notes: DiffNotes) -> Iterable[Change]:
         """Return what the container, which has ended, changed; see ``Rootfs.changes``."""
-        return self.rootfs.changes(self.policy, notes, ownership=self.emulated.ownership)
+        changes = self.rootfs.changes(self.policy, notes, ownership=self.emulated.ownership)
+        if self.disk_bytes is None:
+            return changes
+        from rootrun.rootfs.disk_limit import within
+
+        return within(changes, self.disk_bytes)
 
 
 @contextmanager
@@ -70,5 +102,10 @@ def attempt(
         plain = container_spec(
             request, base.stack, steps=steps, config=config, id_map=id_map, root=rootfs.root
         )
-        spec = replace(plain, emulator=emulated.emulator, conditions=conditions)
-        yield Attempt(request.policy, rootfs, spec, emulated)
+        spec = replace(
+            plain,
+            emulator=emulated.emulator,
+            conditions=conditions,
+            has_root_in_memory=rootfs.tmpfs is not None,
+        )
+        yield Attempt(request.policy, rootfs, spec, emulated, request.sandbox.disk_bytes)

@@ -9,9 +9,7 @@ from rootrun.attempt import Attempt, Job, attempt
 from rootrun.compose.difference import Difference, differences, outcome_of
 from rootrun.errors import NotReproducibleError
 from rootrun.layer.compare import DiffNotes
-from rootrun.plan import check_outcome
 from rootrun.rootfs.backend import COPY
-from rootrun.sandbox.container import run_container
 from rootrun.sandbox.spec import Conditions
 
 log = logging.getLogger(__name__)
@@ -40,7 +38,7 @@ def check_again(
     with attempt(job, scratch=scratch, conditions=OTHERWISE, prefers_tmpfs=is_small) as second:
         time.sleep(max(0.0, started_s + _CLOCK_STEP_S - time.monotonic()))
         log.info("check: running again, at another time, with other pids and one processor")
-        check_outcome(run_container(second.spec), second.spec)
+        second.run()
         found = list(
             differences(
                 outcome_of(first.changes(DiffNotes())),

@@ -10,6 +10,7 @@ RootrunError
     OutputError            the new image cannot be written
     SandboxError           the kernel refuses a step of the sandbox
         NamespaceError         user namespaces or id maps are not to be had
+    LimitError             the script takes more than --memory, --pids or --disk allows
     NotReproducibleError   --check found that a second run gives another layer
     HelperError            an external program failed (newuidmap, skopeo)
     ScriptError            the script itself ended badly; the status is its own
@@ -74,6 +75,10 @@ class SandboxError(RootrunError):
 
 class NamespaceError(SandboxError):
     """User namespaces or their id maps are not to be had here."""
+
+
+class LimitError(RootrunError):
+    """The script took more than it was allowed to; the message names the limit."""
 
 
 class NotReproducibleError(RootrunError):

@@ -23,7 +23,6 @@ from rootrun.layer.diff import Change
 from rootrun.layer.pack import pack_layer
 from rootrun.plan import (
     check_before_run,
-    check_outcome,
     describe,
     planned_config,
     read_steps,
@@ -33,7 +32,6 @@ from rootrun.request import Request
 from rootrun.result import LayerResult, RunResult
 from rootrun.rootfs.scratch import scratch_directory, sweep_dead
 from rootrun.sandbox.child import run_in_child
-from rootrun.sandbox.container import run_container
 from rootrun.sandbox.idmap_choice import choose_id_map
 from rootrun.sandbox.userns import enter_namespaces
 
@@ -70,7 +68,7 @@ def run(request: Request, *, progress: Progress) -> RunResult:
             first = cleanup.enter_context(attempt(job, scratch=scratch))
         is_verified, started_s = base.verification.is_verified, time.monotonic()
         with run_in_child(lambda: sink.write_base(is_verified), name="copy base") as copying:
-            check_outcome(run_container(first.spec, alongside=[copying]), first.spec)
+            usage = first.run(alongside=[copying])
             copying.wait()
         base.verification.note_copied()
 
@@ -89,7 +87,7 @@ def run(request: Request, *, progress: Progress) -> RunResult:
         result = _finish(request, image, sink, layer)
         sink.commit()
         base.verification.remember()
-        return replace(result, id_map=id_map.key, rootfs=first.rootfs.backend)
+        return replace(result, id_map=id_map.key, rootfs=first.rootfs.backend, usage=usage)
 
 
 def _open_output(request: Request, image: Image, scratch: Path) -> AbstractContextManager[Sink]:

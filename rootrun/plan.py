@@ -16,7 +16,16 @@ from rootrun.request import STDIN, NetworkMode, Request
 from rootrun.rootfs.mount_points import MountPoint
 from rootrun.sandbox.denials import Denials
 from rootrun.sandbox.idmap import IdMap, IdMapKind
-from rootrun.sandbox.spec import BindMount, CommandStep, ContainerSpec, Outcome, ScriptStep, Step
+from rootrun.sandbox.limits import check_limits
+from rootrun.sandbox.spec import (
+    BindMount,
+    CommandStep,
+    ContainerSpec,
+    Limits,
+    Outcome,
+    ScriptStep,
+    Step,
+)
 
 DEFAULT_ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -33,7 +42,7 @@ HOST_NETWORK_FILES = ("etc/resolv.conf", "etc/hosts")
 
 
 def check_before_run(request: Request, image: Image, config: ImageConfig) -> None:
-    """Refuse what cannot work before anything is unpacked; raises UsageError."""
+    """Refuse what cannot work before anything is unpacked; raises UsageError or SandboxError."""
     if not can_run(config.architecture, emulated=_emulated()):
         raise UsageError(
             f"run image: {config.architecture}: programs of this architecture do not run here,"
@@ -47,6 +56,17 @@ def check_before_run(request: Request, image: Image, config: ImageConfig) -> Non
             f"--max-layers: {request.max_layers}: the base has {len(image.layers)} layers,"
             f" with the new one that makes {total}"
         )
+    check_limits(_limits(request))
+
+
+def _limits(request: Request) -> Limits:
+    sandbox = request.sandbox
+    return Limits(
+        memory_bytes=sandbox.memory_bytes,
+        pids=sandbox.pids,
+        nofile=sandbox.nofile,
+        cpus=sandbox.cpus,
+    )
 
 
 def script_environment(config: ImageConfig, *, mtime_s: int) -> dict[str, str]:
@@ -191,6 +211,7 @@ def container_spec(
         denials=Denials(sandbox.seccomp),
         # With one id set-id programs gain nothing in the kernel, only what is emulated.
         has_no_new_privs=sandbox.no_new_privs or id_map.kind is IdMapKind.SINGLE,
+        limits=_limits(request),
     )
 
 

@@ -61,6 +61,11 @@ class Sandbox:
     user: str | None = None  # USER[:GROUP], None: root
     working_directory: str | None = None  # None: /
     timeout_s: float | None = None
+    memory_bytes: int | None = None
+    pids: int | None = None
+    disk_bytes: int | None = None  # of what is changed
+    nofile: int | None = None
+    cpus: float | None = None
 
 
 class ImageChoice(NamedTuple):

@@ -17,6 +17,16 @@ class LayerResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What the scripts used, all of their processes together."""
+
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    peak_memory_bytes: int = 0
+    process_count: int = 0  # that were started, and threads
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
     """The new image, and how it was made."""
 
@@ -30,3 +40,4 @@ class RunResult:
     base_layer_count: int
     id_map: str = ""  # the key of the IdMap
     rootfs: str = ""  # the backend: overlay
+    usage: Usage = Usage()

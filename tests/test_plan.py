@@ -159,7 +159,9 @@ def test_a_script_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 
 def outcome(*, status: int | None = None, signal_number: int | None = None) -> Outcome:
     """Return an outcome of the second step."""
-    return Outcome(1, status, signal_number, wall_s=0, cpu_s=0, max_rss_bytes=0)
+    return Outcome(
+        1, status, signal_number, wall_s=0, cpu_s=0, peak_memory_bytes=0, started_count=0
+    )
 
 
 def spec(id_map: IdMap) -> ContainerSpec:

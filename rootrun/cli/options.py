@@ -148,6 +148,11 @@ SANDBOX = Group(
             "DURATION",
             values.parse_duration,
         ),
+        Option(("--memory",), "end it beyond 512M, 2G", "SIZE", values.parse_size),
+        Option(("--disk",), "end it when it has changed more", "SIZE", values.parse_size),
+        Option(("--pids",), "processes and threads at a time", "N", values.parse_count),
+        Option(("--nofile",), "open files of a process", "N", values.parse_count),
+        Option(("--cpus",), "processors: 2, 0.5", "N", values.parse_amount),
         ID_MAP,
         ROOTFS,
         choice(

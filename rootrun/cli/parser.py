@@ -39,6 +39,11 @@ class Options(argparse.Namespace):
     tmpfs: list[str]
     network: str
     timeout: float | None
+    memory: int | None
+    disk: int | None
+    pids: int | None
+    nofile: int | None
+    cpus: float | None
     idmap: str
     rootfs: str
     emulate: str

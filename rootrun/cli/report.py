@@ -17,7 +17,7 @@ def print_result(result: RunResult, *, as_json: bool) -> None:
 
 def to_json(result: RunResult) -> Mapping[str, object]:
     """Return the object of ``--json``. Its keys are an interface: add, never rename."""
-    layer = result.layer
+    layer, usage = result.layer, result.usage
     return {
         "imageId": result.image_id,
         "imageName": result.name,
@@ -33,6 +33,12 @@ def to_json(result: RunResult) -> Mapping[str, object]:
         **path_to_json("output", result.output),
         "idMap": result.id_map,
         "rootfs": result.rootfs,
+        "usage": {
+            "wallSeconds": round(usage.wall_s, 3),
+            "cpuSeconds": round(usage.cpu_s, 3),
+            "peakMemoryBytes": usage.peak_memory_bytes,
+            "processes": usage.process_count,
+        },
     }
 
 

@@ -230,6 +230,11 @@ def _sandbox(options: Options) -> Sandbox:
         user=options.user,
         working_directory=options.workdir,
         timeout_s=options.timeout,
+        memory_bytes=options.memory,
+        disk_bytes=options.disk,
+        pids=options.pids,
+        nofile=options.nofile,
+        cpus=options.cpus,
     )
 
 

@@ -19,6 +19,8 @@ Owner = tuple[OwnerRule, int, int]
 
 MAX_TIMESTAMP_S = 0o77777777777  # the last that a ustar header holds
 MAX_ID = 2**32 - 2  # the last but one: (uid_t)-1 means "leave alone" (chown(2))
+MAX_SIZE_BYTES = 2**63 - 1
+_BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII
@@ -83,6 +85,24 @@ def parse_duration(text: str) -> float:
     if not seconds:
         raise ValueError("not longer than nothing")
     return seconds
+
+
+def parse_size(text: str) -> int:
+    """Return bytes: ``4096``, ``512K``, ``64M``, ``1.5G``, each unit 1024 times the one before."""
+    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?)([KMGT]?)", text, re.ASCII | re.IGNORECASE)
+    if not match:
+        raise ValueError("not a size such as 64M or 2G")
+    size_bytes = int(float(match[1]) * _BYTES[match[2].upper()])
+    if not 0 < size_bytes <= MAX_SIZE_BYTES:
+        raise ValueError("not larger than nothing" if not size_bytes else "larger than can be")
+    return size_bytes
+
+
+def parse_amount(text: str) -> float:
+    """Return a number above 0, whole or not."""
+    if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text, re.ASCII) or not float(text):
+        raise ValueError("not a number above 0")
+    return float(text)
 
 
 def parse_count(text: str) -> int:

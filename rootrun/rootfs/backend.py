@@ -32,6 +32,7 @@ class Rootfs(Protocol):
     backend: str
     root: Path  # where it is
     upper: Path  # where what is changed stands on the disk; of a copy, all
+    tmpfs: Path | None  # the one that ``upper`` is on, None for a disk
 
     def changes(
         self, policy: LayerPolicy, notes: DiffNotes, ownership: Ownership | None = None

@@ -37,6 +37,7 @@ class CopyRootfs:
     """A copied root; ``rootfs.backend.Rootfs`` is its interface."""
 
     backend = "copy"
+    tmpfs: Path | None = None
 
     def __init__(self, stack: LayerStack, table: CopyTable, *, scratch: Path) -> None:
         self.root = self.upper = scratch / "merged"

@@ -41,6 +41,7 @@ class OverlayRootfs:
         self._stack = stack
         self._scratch = scratch
         self.upper = scratch / "writable" / "upper"
+        self.tmpfs: Path | None = None
         self._base_lowers = tuple(base_lowers)
         self._root_status = os.lstat(self.upper)
 
@@ -149,6 +150,8 @@ def overlay_rootfs(
         work.mkdir()
         give_root_metadata(upper, stack)
         rootfs = OverlayRootfs(stack, scratch=scratch, base_lowers=base_lowers)
+        if place is UpperPlace.TMPFS:
+            rootfs.tmpfs = writable
         mount_overlay(rootfs.root, lowers=lowers or [_empty(scratch)], upper=upper, work=work)
         cleanup.callback(unmount, rootfs.root)
         yield rootfs

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from rootrun.errors import Interrupted, ScriptTimeoutError
 from rootrun.sandbox.child import ChildTask
 from rootrun.sandbox.forking import signals_blocked, signals_let_in
+from rootrun.sandbox.limits import Keeping, kept_limits
 from rootrun.sandbox.mounts import MountPlan, mount_plan
 from rootrun.sandbox.running import RunningContainer
 from rootrun.sandbox.spec import ContainerSpec, Outcome
@@ -24,8 +25,9 @@ def run_container(spec: ContainerSpec, *, alongside: Sequence[ChildTask] = ()) -
 
     Call it in the namespaces of ``enter_namespaces``. A status other than 0 is no error here. If a
     task ``alongside`` fails first, the container is killed and the task's error raised. Raises
-    ``ScriptTimeoutError``, ``CommandNotFoundError``, ``CommandNotExecutableError``, and
-    ``SandboxError`` for what the kernel or the image refuses or if init or its monitor is killed.
+    ``ScriptTimeoutError``, ``LimitError``, ``CommandNotFoundError``, ``CommandNotExecutableError``,
+    and ``SandboxError`` for what the kernel or the image refuses or if init or its monitor is
+    killed.
     ``Interrupted`` is passed on to the steps as its signal, which then have 5 s; a second one
     leaves them none.
     """
@@ -33,19 +35,19 @@ def run_container(spec: ContainerSpec, *, alongside: Sequence[ChildTask] = ()) -
     if log.isEnabledFor(logging.DEBUG):
         for operation in plan:
             log.debug("%s", operation.describe())
-    with _started(spec, plan) as container:
+    with kept_limits(spec.limits, spec.id_map) as keeping, _started(spec, plan, keeping) as running:
         try:
-            return _wait(container, spec, alongside)
+            return _wait(running, spec, alongside)
         except Interrupted as stop:
             log.debug("signal %d: passed on to the script", stop.signal_number)
             with signals_let_in():
-                container.stop(stop.signal_number, grace_s=GRACE_AFTER_SIGNAL_S)
+                running.stop(stop.signal_number, grace_s=GRACE_AFTER_SIGNAL_S)
             raise
 
 
 @contextmanager
-def _started(spec: ContainerSpec, plan: MountPlan) -> Iterator[RunningContainer]:
-    container = RunningContainer()
+def _started(spec: ContainerSpec, plan: MountPlan, keeping: Keeping) -> Iterator[RunningContainer]:
+    container = RunningContainer(keeping)
     try:
         with signals_blocked():
             container.start(spec, plan)
@@ -67,4 +69,5 @@ def _wait(
             f"run {spec.steps[container.current_step].name}: "
             f"longer than the timeout of {spec.timeout_s:g} s: still running: {processes}"
         )
-    return container.outcome(wall_s=time.monotonic() - started_s)
+    name = spec.steps[container.current_step].name
+    return container.outcome(name, wall_s=time.monotonic() - started_s)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import signal
 import stat
 from typing import NoReturn
@@ -49,6 +50,8 @@ def execute_step(spec: ContainerSpec, index: int, channel: InnerChannel) -> NoRe
         if spec.emulator is not None and os.geteuid() == 0:
             _start_emulation(spec.emulator, channel)
     step = spec.steps[index]
+    if spec.limits.nofile is not None:  # last: few would do for what comes before
+        resource.setrlimit(resource.RLIMIT_NOFILE, (spec.limits.nofile, spec.limits.nofile))
     if isinstance(step, ScriptStep):
         _execute_script(step, script_path(index), environment)
     _execute_command(step, environment)

@@ -7,6 +7,7 @@ the root switch the standard library is gone, so that everything is imported by 
 
 import errno
 import os
+import resource
 import signal
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -19,22 +20,14 @@ from rootrun.sandbox.denials import deny_calls
 from rootrun.sandbox.execution import execute_step
 from rootrun.sandbox.forking import FORWARDED_SIGNALS
 from rootrun.sandbox.idmap import IdMapKind
+from rootrun.sandbox.limits import Keeping
 from rootrun.sandbox.mounts import MountPlan
 from rootrun.sandbox.spec import ContainerSpec
+from rootrun.sandbox.usage import UsageWatch
 from rootrun.sandbox.wire import send, send_error
 
 _AWAITED = {signal.SIGCHLD, *FORWARDED_SIGNALS}
 _EXIT_STEP_NOT_STARTED = 127
-
-
-class _Usage:
-    """What the reaped processes used."""
-
-    __slots__ = ("cpu_s", "max_rss_kib")
-
-    def __init__(self) -> None:
-        self.cpu_s = 0.0
-        self.max_rss_kib = 0
 
 
 class _Stage(NamedTuple):
@@ -42,7 +35,7 @@ class _Stage(NamedTuple):
     run: Callable[[], None]
 
 
-def run_init(spec: ContainerSpec, plan: MountPlan, channel: InnerChannel) -> None:
+def run_init(spec: ContainerSpec, plan: MountPlan, channel: InnerChannel, keeping: Keeping) -> None:
     """Run the container to its end; the kernel then kills whatever is left in it.
 
     Runs in a child that ``fork_child`` made in the new namespaces. Failures go over the channel.
@@ -52,7 +45,7 @@ def run_init(spec: ContainerSpec, plan: MountPlan, channel: InnerChannel) -> Non
     channel.wait_for_go()
     os.umask(0o022)
     syscalls.hide_command_line("rootrun-init")
-    for stage in _stages(spec, plan, channel):
+    for stage in _stages(spec, plan, channel, keeping):
         try:
             stage.run()
         except BaseException as error:
@@ -60,14 +53,16 @@ def run_init(spec: ContainerSpec, plan: MountPlan, channel: InnerChannel) -> Non
             raise
 
 
-def _stages(spec: ContainerSpec, plan: MountPlan, channel: InnerChannel) -> tuple[_Stage, ...]:
+def _stages(
+    spec: ContainerSpec, plan: MountPlan, channel: InnerChannel, keeping: Keeping
+) -> tuple[_Stage, ...]:
     return (
         _Stage("mount", lambda: _switch_root(spec, plan, channel)),
-        _Stage("lock mounts", lambda: _lock_mounts(spec, channel)),
+        _Stage("lock mounts", lambda: _go_down(spec, channel, keeping)),
         _Stage("set hostname", lambda: _set_hostname(spec, channel)),
         _Stage("set up network", lambda: _set_up_network(spec)),
         _Stage("restrict", lambda: _restrict(spec, channel)),
-        _Stage("run", lambda: _run_steps(spec, channel)),
+        _Stage("run", lambda: _run_steps(spec, channel, keeping)),
     )
 
 
@@ -102,22 +97,28 @@ def _pivot() -> None:
         syscalls.umount2(".", syscalls.MNT_DETACH)
 
 
-def _lock_mounts(spec: ContainerSpec, channel: InnerChannel) -> None:
-    """Go one user namespace down where our uid is that of the root outside.
+def _go_down(spec: ContainerSpec, channel: InnerChannel, keeping: Keeping) -> None:
+    """Go one user namespace down where our uid is that of the root outside, or to be counted.
 
-    That one owns /proc/sys, /proc/sysrq-trigger and most of /sys, whatever its namespaces. They are
-    read-only here, and mounts that come from a more privileged mount namespace can neither be
+    That root owns /proc/sys, /proc/sysrq-trigger and most of /sys, whatever its namespaces. These
+    are read-only here, and mounts that come from a more privileged mount namespace can neither be
     removed nor made writable (mount_namespaces(7)). What the script may configure goes along.
+
+    The kernel holds what runs in a namespace against the RLIMIT_NPROC with which it was made.
     """
-    if spec.id_map.kind is not IdMapKind.ROOT:
+    if spec.id_map.kind is not IdMapKind.ROOT and not keeping.is_counted_by_namespace:
         return
+    keeping.limit_namespace()
     network = 0 if spec.has_host_network else syscalls.CLONE_NEWNET
     syscalls.unshare(
         syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNS | syscalls.CLONE_NEWUTS | network
     )
     syscalls.die_with_parent()
+    # Else the files of the maps are not the caller's. Nobody is in here yet who could look at us.
+    syscalls.allow_inspection()
     send(channel.status, "unmapped")
     channel.wait_for_go()
+    syscalls.forbid_inspection()
 
 
 def _set_hostname(spec: ContainerSpec, channel: InnerChannel) -> None:
@@ -142,18 +143,21 @@ def _restrict(spec: ContainerSpec, channel: InnerChannel) -> None:
         send(channel.status, "warning", warning)
 
 
-def _run_steps(spec: ContainerSpec, channel: InnerChannel) -> None:
+def _run_steps(spec: ContainerSpec, channel: InnerChannel, keeping: Keeping) -> None:
     _reset_ignored_signals()
+    keeping.limit_children()
     if spec.conditions is not None:
         set_conditions(spec.conditions, lambda text: send(channel.status, "note", text))
-    usage = _Usage()
+    usage = UsageWatch(spec, keeping)
     for index in range(len(spec.steps)):
         if index:
-            _kill_leftovers(usage)
+            _kill_leftovers()
         send(channel.status, "step", index)
         status = _run_step(spec, index, channel=channel, usage=usage)
         if status != 0 or index == len(spec.steps) - 1:
-            send(channel.status, "ended", index, status, usage.cpu_s, usage.max_rss_kib)
+            own = resource.getrusage(resource.RUSAGE_SELF)
+            used = own.ru_utime + own.ru_stime, usage.peak_memory_bytes, usage.started_count()
+            send(channel.status, "ended", index, status, *used)
             return
 
 
@@ -165,7 +169,7 @@ def _reset_ignored_signals() -> None:
     syscalls.reset_internal_signals()
 
 
-def _run_step(spec: ContainerSpec, index: int, *, channel: InnerChannel, usage: _Usage) -> int:
+def _run_step(spec: ContainerSpec, index: int, *, channel: InnerChannel, usage: UsageWatch) -> int:
     pid = os.fork()
     if pid == 0:
         try:
@@ -174,33 +178,35 @@ def _run_step(spec: ContainerSpec, index: int, *, channel: InnerChannel, usage: 
             send_error(channel.status, error, stage=f"run {spec.steps[index].name}")
         finally:
             os._exit(_EXIT_STEP_NOT_STARTED)
-    return _reap_until(pid, usage)
+    return _reap_until(pid, spec.steps[index].name, usage)
 
 
-def _reap_until(step: int, usage: _Usage) -> int:
-    """Return the exit code of the child ``step``, or -N for signal N; reap all that end before."""
+def _reap_until(step: int, name: str, usage: UsageWatch) -> int:
+    """Return the exit code of the child ``step``, or -N for signal N; reap all that end before.
+
+    Raises LimitError, about the step's ``name``, if the processes take more than they may.
+    """
     while True:
-        for pid, status in _reap_ended(usage).items():
+        for pid, status in _reap_ended().items():
             if pid == step:
                 return status
-        received = signal.sigwaitinfo(_AWAITED)
+        usage.look(name)
+        received = signal.sigtimedwait(_AWAITED, usage.pause_s)
         # Sender 0 is outside of this pid namespace. The script's own signals to pid 1 are ignored.
-        if received.si_signo in FORWARDED_SIGNALS and received.si_pid == 0:
+        if received and received.si_signo in FORWARDED_SIGNALS and received.si_pid == 0:
             _signal_step(step, received.si_signo)
 
 
-def _reap_ended(usage: _Usage) -> Mapping[int, int]:
+def _reap_ended() -> Mapping[int, int]:
     ended: dict[int, int] = {}
     while True:
         try:
-            pid, status, used = os.wait4(-1, os.WNOHANG)
+            pid, status = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
             return ended
         if pid == 0:
             return ended
         ended[pid] = os.waitstatus_to_exitcode(status)
-        usage.cpu_s += used.ru_utime + used.ru_stime
-        usage.max_rss_kib = max(usage.max_rss_kib, used.ru_maxrss)
 
 
 def _signal_step(step: int, number: int) -> None:
@@ -210,7 +216,7 @@ def _signal_step(step: int, number: int) -> None:
         os.kill(step, number)  # it has not made its process group yet
 
 
-def _kill_leftovers(usage: _Usage) -> None:
+def _kill_leftovers() -> None:
     try:
         os.kill(-1, signal.SIGKILL)
     except ProcessLookupError:
@@ -220,4 +226,4 @@ def _kill_leftovers(usage: _Usage) -> None:
             os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
         except ChildProcessError:
             return
-        _reap_ended(usage)
+        _reap_ended()

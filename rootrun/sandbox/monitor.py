@@ -13,6 +13,7 @@ from rootrun.sandbox import syscalls
 from rootrun.sandbox.channel import InnerChannel
 from rootrun.sandbox.forking import FORWARDED_SIGNALS, fork_child
 from rootrun.sandbox.init import run_init
+from rootrun.sandbox.limits import Keeping
 from rootrun.sandbox.mounts import MountPlan
 from rootrun.sandbox.refusal import namespace_error
 from rootrun.sandbox.spec import ContainerSpec
@@ -35,7 +36,9 @@ _LIMITS = {
 }
 
 
-def run_monitor(spec: ContainerSpec, plan: MountPlan, outer_channel: InnerChannel) -> None:
+def run_monitor(
+    spec: ContainerSpec, plan: MountPlan, outer_channel: InnerChannel, keeping: Keeping
+) -> None:
     """Make the namespaces, start init, pass signals on to it and wait for its end.
 
     Runs in a child that ``fork_child`` made. Failures go over the channel.
@@ -44,8 +47,10 @@ def run_monitor(spec: ContainerSpec, plan: MountPlan, outer_channel: InnerChanne
     try:
         channel = outer_channel.keep_only_this()
         _leave_caller_behind()
+        if keeping.cgroup is not None:
+            keeping.cgroup.join()  # first: the container is to see it as the root of all groups
         _unshare(_NAMESPACES | (0 if spec.has_host_network else syscalls.CLONE_NEWNET))
-        init = fork_child(lambda: run_init(spec, plan, channel))
+        init = fork_child(lambda: run_init(spec, plan, channel, keeping))
         send(channel.status, "init", init)
         _watch(init, channel)
     except BaseException as error:
@@ -94,7 +99,9 @@ def _watch(init: int, channel: InnerChannel) -> None:
         if number != signal.SIGCHLD:
             os.kill(init, number)
             continue
-        pid, status = os.waitpid(init, os.WNOHANG)
+        # With what init waited for, and with what the kernel killed and reaped for it at its end.
+        pid, status, used = os.wait4(init, os.WNOHANG)
         if pid == init:
-            send(channel.status, "init-ended", os.waitstatus_to_exitcode(status))
+            code, cpu_s = os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
+            send(channel.status, "init-ended", code, cpu_s, used.ru_maxrss)
             return

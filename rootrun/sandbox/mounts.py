@@ -50,10 +50,10 @@ def mount_plan(spec: ContainerSpec) -> MountPlan:
     """
     return (
         *_proc(),
-        *_dev(spec.id_map.has_gid(_TTY_GID)),
+        *_dev(spec),
         *_sys(spec.has_host_network),
         *(_HOST_NETWORK_FILES if spec.has_host_network else ()),
-        *(_tmpfs(path) for path in spec.tmpfs),
+        *(_tmpfs(path, spec.limits.memory_bytes) for path in spec.tmpfs),
         *_binds(spec),
         NewFiles(SCRIPT_DIRECTORY, files=_scripts(spec)),
     )
@@ -89,15 +89,15 @@ def _sys(has_host_network: bool) -> MountPlan:
     return FirstThatWorks(steps), Masked(_SYS_MASKED)
 
 
-def _dev(has_tty_group: bool) -> MountPlan:
+def _dev(spec: ContainerSpec) -> MountPlan:
     nodes = (*((name, f"/dev/{name}") for name in _DEVICES), ("console", NULL_DEVICE))
     directories = ("pts", "shm", "mqueue", os.path.basename(SCRIPT_DIRECTORY))
     return (
         NewFilesystem("/dev", "tmpfs", (("mode", "755"), ("size", "65536k")), MOUNT_ATTR_NOSUID),
         NewFiles("/dev", directories=directories, symlinks=_DEV_SYMLINKS),
         DeviceNodes("/dev", nodes),
-        _devpts(has_tty_group),
-        _tmpfs("/dev/shm"),
+        _devpts(spec.id_map.has_gid(_TTY_GID)),
+        _tmpfs("/dev/shm", spec.limits.memory_bytes),
         NewFilesystem("/dev/mqueue", "mqueue", (), _INERT, is_optional=True),
     )
 
@@ -113,8 +113,11 @@ def _devpts(has_tty_group: bool) -> Operation:
     return FirstThatWorks((grouped, plain))
 
 
-def _tmpfs(path: str) -> Operation:
-    return NewFilesystem(path, "tmpfs", (("mode", "1777"),), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
+def _tmpfs(path: str, size_bytes: int | None) -> Operation:
+    size = () if size_bytes is None else (("size", str(size_bytes)),)
+    return NewFilesystem(
+        path, "tmpfs", (("mode", "1777"), *size), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV
+    )
 
 
 def _binds(spec: ContainerSpec) -> MountPlan:

@@ -72,6 +72,12 @@ def mount_tmpfs(target: Path, *, size_bytes: int | None = None, mode: int = 0o70
     syscalls.mount("tmpfs", target, "tmpfs", flags, ",".join(options).encode())
 
 
+def resize_tmpfs(target: Path, size_bytes: int) -> None:
+    """Change how much may be in a tmpfs of ``mount_tmpfs``."""
+    flags = syscalls.MS_REMOUNT | syscalls.MS_NOSUID | syscalls.MS_NODEV
+    syscalls.mount(None, target, None, flags, f"size={size_bytes}".encode())
+
+
 def probe_overlay(directory: Path) -> str | None:
     """Return None if an overlay with its upper below ``directory`` works, else the reason.
 

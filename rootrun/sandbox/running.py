@@ -14,6 +14,7 @@ from rootrun.sandbox.child import ChildTask
 from rootrun.sandbox.emulation import Supervision
 from rootrun.sandbox.forking import fork_child
 from rootrun.sandbox.idmap import IdMap, identity
+from rootrun.sandbox.limits import Keeping
 from rootrun.sandbox.monitor import run_monitor
 from rootrun.sandbox.mounts import MountPlan
 from rootrun.sandbox.spec import ContainerSpec, Outcome
@@ -37,7 +38,9 @@ class RunningContainer:
         "_init_exit_code",
         "_init_fd",
         "_init_pid",
+        "_init_used",
         "_is_init_ready",
+        "_keeping",
         "_monitor",
         "_reader",
         "_supervision",
@@ -45,7 +48,8 @@ class RunningContainer:
         "current_step",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, keeping: Keeping) -> None:
+        self._keeping = keeping
         self._channel: OuterChannel | None = None
         self._id_map: IdMap
         self._monitor: int | None = None  # pid, until it is reaped
@@ -53,6 +57,7 @@ class RunningContainer:
         self._init_fd: int | None = None  # pidfd
         self._is_init_ready = False
         self._init_exit_code: int | None = None
+        self._init_used = (0.0, 0)  # with all below it: seconds, KiB of the biggest
         self._ended: Message | None = None
         self._error: RootrunError | None = None
         self._supervision: Supervision | None = None
@@ -66,7 +71,7 @@ class RunningContainer:
         self._reader = MessageReader(self._channel.status)
         if spec.emulator is not None:
             self._supervision = Supervision(spec.emulator, os.dup(self._channel.handover))
-        self._monitor = fork_child(lambda: run_monitor(spec, plan, inner))
+        self._monitor = fork_child(lambda: run_monitor(spec, plan, inner, self._keeping))
         for fd in inner:
             os.close(fd)
 
@@ -116,9 +121,10 @@ class RunningContainer:
             self._channel.close()
             self._channel = None
 
-    def outcome(self, *, wall_s: float) -> Outcome:
-        """Return how it ended, once it has; raise what went wrong."""
+    def outcome(self, name: str, *, wall_s: float) -> Outcome:
+        """Return how it ended, once it has; raise what went wrong, with the step ``name``."""
         self._reap_monitor()
+        self._keeping.check_memory(name)
         if self._error is not None:
             raise self._error
         if self._init_exit_code is None:
@@ -128,7 +134,24 @@ class RunningContainer:
             if self._init_exit_code < 0:
                 how = f"was killed by signal {-self._init_exit_code}"
             raise SandboxError(f"run container: its init process: {how}")
-        return _outcome(self._ended, wall_s)
+        return self._outcome(self._ended, wall_s)
+
+    def _outcome(self, ended: Message, wall_s: float) -> Outcome:
+        step, code, own_cpu_s, sampled_bytes, started = (
+            float(value or 0) for value in ended.values
+        )
+        cpu_s, max_rss_kib = self._init_used
+        cgroup = self._keeping.cgroup
+        peak_bytes = cgroup.peak_memory_bytes() if cgroup else None
+        return Outcome(
+            step=int(step),
+            exit_status=int(code) if code >= 0 else None,
+            signal_number=int(-code) if code < 0 else None,
+            wall_s=wall_s,
+            cpu_s=max(0.0, cpu_s - own_cpu_s),
+            peak_memory_bytes=peak_bytes or max(int(sampled_bytes), max_rss_kib << 10),
+            started_count=int(started),
+        )
 
     def describe_processes(self) -> str:
         """Return the command lines of the processes in the container, some of them at most."""
@@ -163,7 +186,9 @@ class RunningContainer:
                 case "ended":
                     self._ended = message
                 case "init-ended":
-                    self._init_exit_code = int(message.values[0] or 0)
+                    code, cpu_s, max_rss_kib = message.values
+                    self._init_exit_code = int(code or 0)
+                    self._init_used = float(cpu_s or 0), int(max_rss_kib or 0)
 
     def _tell(self, kind: str, text: str) -> None:
         if kind == "note":
@@ -220,18 +245,6 @@ class RunningContainer:
         if self._monitor is not None:
             os.waitpid(self._monitor, 0)
             self._monitor = None
-
-
-def _outcome(ended: Message, wall_s: float) -> Outcome:
-    step, code, cpu_s, max_rss_kib = (float(value or 0) for value in ended.values)
-    return Outcome(
-        step=int(step),
-        exit_status=int(code) if code >= 0 else None,
-        signal_number=int(-code) if code < 0 else None,
-        wall_s=wall_s,
-        cpu_s=cpu_s,
-        max_rss_bytes=int(max_rss_kib) * 1024,
-    )
 
 
 def _milliseconds_until(deadline_s: float | None) -> int | None:

@@ -90,6 +90,18 @@ class Conditions(NamedTuple):
     uptime_offset_s: int  # of the clocks that count from the start of the machine
 
 
+class Limits(NamedTuple):
+    """What all processes of a container together may use; None: as much as there is."""
+
+    memory_bytes: int | None = None
+    pids: int | None = None  # processes and threads at a time, without those of rootrun
+    nofile: int | None = None  # open descriptors of each process
+    cpus: float | None = None  # processors' worth of time
+
+
+NO_LIMITS = Limits()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerSpec:
     """One container. ``steps`` run in order, each if the one before had status 0."""
@@ -107,6 +119,8 @@ class ContainerSpec:
     timeout_s: float | None = None  # for all steps together
     denials: Denials = Denials.ON
     has_no_new_privs: bool = False  # set-id programs gain nothing
+    limits: Limits = NO_LIMITS
+    has_root_in_memory: bool = False  # what is written to ``root`` is on a tmpfs
     emulator: Emulator | None = None  # of what the id map makes impossible
     conditions: Conditions | None = None  # None: as they are
 
@@ -118,5 +132,8 @@ class Outcome(NamedTuple):
     exit_status: int | None  # None if a signal ended it
     signal_number: int | None
     wall_s: float
-    cpu_s: float  # of the steps and what they waited for
-    max_rss_bytes: int  # of the biggest process; never less than that of the forked Python
+    cpu_s: float  # of all processes, also those that were killed at the end
+    # Of all at a time: as the control group says, else the most of the samples and of the biggest
+    # process, which is never less than that of the forked Python.
+    peak_memory_bytes: int
+    started_count: int  # processes and threads

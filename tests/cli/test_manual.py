@@ -21,6 +21,7 @@ _SECTIONS = (
         "THE ROOT",
         "ROOT EMULATION",
         "SYSTEM CALLS",
+        "LIMITS",
         "REPRODUCIBILITY",
         "BUGS",
         "SEE ALSO",

@@ -11,7 +11,7 @@ import pytest
 from rootrun.cli.report import print_result, to_json, write_result_files
 from rootrun.errors import OutputError
 from rootrun.image.digest import Digest
-from rootrun.result import LayerResult, RunResult
+from rootrun.result import LayerResult, RunResult, Usage
 
 _ID = Digest("sha256:" + "1" * 64)
 _MANIFEST = Digest("sha256:" + "2" * 64)
@@ -26,6 +26,7 @@ _RESULT = RunResult(
     base_layer_count=0,
     id_map="single",
     rootfs="overlay",
+    usage=Usage(wall_s=1.5, cpu_s=0.25, peak_memory_bytes=4096, process_count=3),
 )
 
 
@@ -46,6 +47,7 @@ def test_json_is_one_object_with_the_documented_keys(capsys: pytest.CaptureFixtu
         "output": "base-setup.tar",
         "idMap": "single",
         "rootfs": "overlay",
+        "usage": {"wallSeconds": 1.5, "cpuSeconds": 0.25, "peakMemoryBytes": 4096, "processes": 3},
     }
 
 

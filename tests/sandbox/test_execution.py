@@ -122,4 +122,4 @@ def test_working_directory_that_is_none_is_an_error(path: str, run: Run) -> None
 def test_outcome_tells_what_was_used(run: Run) -> None:
     ran = run("seq 300000 | tail -n 1")
     assert 0 < float(str(ran.answer["cpu_s"])) < 60
-    assert int(str(ran.answer["max_rss_bytes"])) > 1 << 20
+    assert int(str(ran.answer["peak_memory_bytes"])) > 1 << 20

@@ -16,10 +16,12 @@ def _hear(kinds: list[str]) -> None:
 
     from rootrun.sandbox.channel import open_channel
     from rootrun.sandbox.forking import fork_child
+    from rootrun.sandbox.limits import Keeping
     from rootrun.sandbox.running import RunningContainer
+    from rootrun.sandbox.spec import NO_LIMITS
     from rootrun.sandbox.wire import MessageReader, send
 
-    container = RunningContainer()
+    container = RunningContainer(Keeping(limits=NO_LIMITS))
     container._channel, inner = open_channel(hands_over=False)
     container._reader = MessageReader(container._channel.status)
     container._monitor = fork_child(signal.pause)  # they only have to exist

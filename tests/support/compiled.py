@@ -153,20 +153,27 @@ def compiled(kind: str, directory: Path) -> Path:
     return _compiled_go(directory) if kind == "go" else _compiled_c(kind, directory)
 
 
-def _compiled_c(kind: str, directory: Path) -> Path:
-    compiler, *options = _C_COMPILERS[kind]
-    source, program = directory / "program.c", directory / kind
-    source.write_text(_C_SOURCE)
+def compiled_program(source: str, program: Path, compiler: tuple[str, ...] = ("gcc",)) -> Path:
+    """Compile the C ``source`` to the static ``program``, beside which it is kept."""
+    name, *options = compiler
+    file = program.with_suffix(".c")
+    file.write_text(source)
     argv: list[str | Path] = [
-        require_program(compiler),
+        require_program(name),
         *options,
         "-O1",
         "-static",
         "-pthread",
-        source,
+        file,
+        "-o",
+        program,
     ]
-    subprocess.run([*argv, "-o", program], check=True)
+    subprocess.run(argv, check=True)
     return program
+
+
+def _compiled_c(kind: str, directory: Path) -> Path:
+    return compiled_program(_C_SOURCE, directory / kind, _C_COMPILERS[kind])
 
 
 def _compiled_go(directory: Path) -> Path:
