@@ -11,6 +11,7 @@ from rootrun.layer.entry import ROOT, EntryPath, EntryType, ancestors
 from rootrun.layer.record import IdRanges, LayerRecord
 from rootrun.layer.stack import LayerStack, UnpackedLayer
 from rootrun.progress import Progress
+from rootrun.rootfs.space import check_space
 from rootrun.rootfs.verification import Verification
 from rootrun.store.layer_store import LayerStore
 
@@ -29,6 +30,8 @@ class Unpacker:
         self._ids = ids
         self._verification = verification
         self._progress = progress
+        self._waiting: list[Layer] = []
+        self._has_checked_space = False
 
     def unpack(self, image: Image) -> LayerStack:
         """Return the stack of ``image``; layers that the cache has are not read.
@@ -37,7 +40,8 @@ class Unpacker:
         says, and LayerError if it cannot be unpacked.
         """
         stack = LayerStack()
-        for layer in _effective(image.layers):
+        self._waiting = _effective(image.layers)
+        for layer in self._waiting:
             plain = self._fetch(layer, {})
             redirects = _redirects(plain.record, stack)
             if ROOT in plain.record.opaque:
@@ -52,6 +56,13 @@ class Unpacker:
         return self._store.fetch(_key(layer, redirects), unpack)
 
     def _unpack_layer(self, layer: Layer, tree_fd: int, redirects: _Redirects) -> LayerRecord:
+        if not self._has_checked_space:
+            # Here, and not at once: a warm run unpacks nothing, and asks for no layer twice.
+            check_space(
+                [waiting for waiting in self._waiting if not self._store.has(_key(waiting, {}))],
+                self._store.directory,
+            )
+            self._has_checked_space = True
         name = f"unpacking layer {layer.position} of {layer.count}"
         with (
             self._progress.stage(name, layer.blob.size_bytes) as advance,

@@ -70,6 +70,10 @@ class LayerStore:
                     layer = _load(entry) or self._make(entry, unpack)
         return layer
 
+    def has(self, key: str) -> bool:
+        """Say whether the layer ``key`` need not be made; ``fetch`` may find otherwise."""
+        return is_trusted(self._layers / key)
+
     def _make(self, entry: Path, unpack: Callable[[int], LayerRecord]) -> UnpackedLayer:
         making = entry.with_name(f".{entry.name}.making")
         layers_fd = os.open(self._layers, _OPEN_DIRECTORY)
