@@ -51,8 +51,8 @@ def _permission_hint() -> str:
         return "user namespaces cannot be made inside of chroot(2): run it outside"
     if is_filtered():
         return (
-            "a seccomp filter is active here; docker run --security-opt seccomp=unconfined "
-            "or --privileged allows it"
+            "docker's default seccomp profile, or another filter, forbids user namespaces: "
+            "docker run --security-opt seccomp=unconfined or --privileged allows them"
         )
     # What is left: a chroot onto a mount point, or a rule that only the kernel's log tells.
     return f"inside of chroot(2) there are none, and security modules forbid them; {_SEE}"
