@@ -54,11 +54,18 @@ def run(
 
     ``prefix`` goes before the program: what restricts it, or its environment.
     """
+    command = shell_command(f"/scratch/{user}", *args, name=name, base=base, prefix=prefix)
+    return machine.execute(command, user=user, timeout_s=_TIMEOUT_S)
+
+
+def shell_command(
+    place: str, *args: str, name: str = "made", base: str = BASE, prefix: str = ""
+) -> str:
+    """Return the line that runs the script ``name`` in the directory ``place``, the cache too."""
     words = ["rootrun", "--from", base, "--script", f"{PLACE}/scripts/{name}.sh"]
     words += ["-o", "out.tar", "--json", *args]
-    place = f"cd /scratch/{user} && rm -f out.tar && export XDG_CACHE_HOME=/scratch/{user}/cache"
-    command = f"{place} && {prefix} {shlex.join(words)}"
-    return machine.execute(command, user=user, timeout_s=_TIMEOUT_S)
+    before = f"cd {place} && rm -f out.tar && export XDG_CACHE_HOME={place}/cache"
+    return f"{before} && {prefix} {shlex.join(words)}"
 
 
 def layer_digest(answer: Answer) -> str:
