@@ -84,7 +84,7 @@ class Machine:
         self._disks[name] = Disk(_whole_sectors(file, self._directory / name), is_read_only=True)
         return file
 
-    def start(self, *, state: Path | None = None) -> None:
+    def start(self, *, state: Path | None = None, timeout_s: int = _BOOT_S) -> None:
         """Boot, and wait until commands can be run; with ``state``, go on from there."""
         if _OUTPUT not in self._disks:
             output = self._directory / _OUTPUT
@@ -104,12 +104,12 @@ class Machine:
             (self._directory / name).unlink(missing_ok=True)
         self._qemu = Qemu(argv, directory=self._directory)
         try:
-            connection = connected(self._directory / "control", self._qemu, _BOOT_S)
+            connection = connected(self._directory / "control", self._qemu, timeout_s)
         except TimeoutError as error:
             raise self._error(str(error), None) from error
         self._control = Control(connection, self._check)
         if state is None:
-            self.release = self._guarded(lambda control: control.wait_until_ready(_BOOT_S))
+            self.release = self._guarded(lambda control: control.wait_until_ready(timeout_s))
             self._devices = self._find_devices()
         else:
             self._restored()

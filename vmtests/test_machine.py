@@ -1,13 +1,18 @@
 """The harness itself: what it says of a guest that dies, and that nothing of it is left."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
+from vmtests.images import Kernel
 from vmtests.machine import Machine, MachineError
 
 pytestmark = pytest.mark.vm
+
+_STUCK_BOOT_S = 30
+_EAT_MEMORY = "eaten = []\nwhile True: eaten.append(b'x' * (1 << 20))"
 
 
 def test_commands_run_and_files_come_back(machine: Machine) -> None:
@@ -42,9 +47,60 @@ def test_a_panic_is_noticed_at_once_and_leaves_no_qemu(machine: Machine) -> None
     with pytest.raises(MachineError, match="Kernel panic"):
         machine.execute("echo c > /proc/sysrq-trigger; sleep 100")
     machine.crash()
+    assert _own_qemus() == []
+
+
+def test_a_guest_that_does_not_boot_is_told_with_its_console_and_ended(
+    usual_kernel: Kernel, basic_rootfs: Path
+) -> None:
+    stuck = 'rdinit=/bin/sh -- -c "echo stuck here; exec /bin/busybox sleep 10000"'
+    told = rf"(?s)no answer within {_STUCK_BOOT_S} s.*--- console.*stuck here"
+    raised = pytest.raises(MachineError, match=told)
+    with Machine(usual_kernel, basic_rootfs, append=stuck) as machine, raised:
+        machine.start(timeout_s=_STUCK_BOOT_S)
+    assert _own_qemus() == []
+
+
+def test_a_guest_that_hangs_is_told_with_its_console_and_ended(
+    usual_kernel: Kernel, basic_rootfs: Path
+) -> None:
+    told = r"(?s)no answer within \d+ s.*--- console.*last words"
+    with Machine(usual_kernel, basic_rootfs) as machine:
+        machine.start()
+        machine.succeed("echo 'last words' > /dev/console")
+        (pid,) = _own_qemus()
+        os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(MachineError, match=told):
+            machine.succeed("true", timeout_s=1)
+    assert _own_qemus() == []
+
+
+def test_a_command_that_eats_all_memory_is_told_with_the_console(machine: Machine) -> None:
+    machine.start()
+    told = r"(?s)failed\nstatus 137.*--- console.*Out of memory: Killed process \d+ \(python3\)"
+    with pytest.raises(MachineError, match=told):
+        machine.python(_EAT_MEMORY)
+    assert machine.succeed("echo alive") == "alive\n"
+
+
+def test_a_guest_without_memory_to_go_on_is_noticed_at_once(
+    usual_kernel: Kernel, basic_rootfs: Path
+) -> None:
+    told = r"(?s)the kernel panicked.*--- console.*Out of memory: "
+    with Machine(usual_kernel, basic_rootfs) as machine:
+        machine.start()
+        machine.sysctl("vm.panic_on_oom", 2)
+        with pytest.raises(MachineError, match=told):
+            machine.python(_EAT_MEMORY)
+    assert _own_qemus() == []
+
+
+def _own_qemus() -> list[int]:
+    """Return the processes of QEMU that this one has started."""
     parent = f"\nPPid:\t{os.getpid()}\n"
-    status = [_status(path) for path in Path("/proc").glob("[0-9]*/status")]
-    assert not [text for text in status if text.startswith("Name:\tqemu") and parent in text]
+    status = {path.parent.name: _status(path) for path in Path("/proc").glob("[0-9]*/status")}
+    qemus = {pid: text for pid, text in status.items() if text.startswith("Name:\tqemu")}
+    return [int(pid) for pid, text in qemus.items() if parent in text]
 
 
 def _status(path: Path) -> str:
