@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.workplace import Workplace, content_of, top_layer
+from tests.support.workplace import Workplace, busybox_layer, content_of, top_layer
 
 pytestmark = pytest.mark.userns
 
@@ -147,3 +147,33 @@ def test_the_host_s_network_and_names_can_be_used_and_stay_out(any_workplace: Wo
     assert list(top_layer(output)) == ["said", "tmp/", "tmp/names"]
     expected = Path("/etc/resolv.conf").read_bytes() + Path("/etc/hosts").read_bytes()
     assert content_of(output, "tmp/names") == expected
+
+
+POLLUTE = """\
+set +e
+chown 7:7 /bin/busybox; chmod 777 /etc /etc/passwd; echo evil >> /etc/passwd; ln /etc/group /linked
+echo evil >> /linked; mv /bin /moved; ln -s /moved /bin; export PATH=/moved; rm -rf /root
+busybox truncate -s 0 /etc/group; busybox touch -d @1 /moved/busybox
+busybox setfattr -n user.evil -v 1 /tmp; mount -o remount,rw /
+for place in / /etc /moved; do mount -o bind,rw $place /tmp && echo evil > /tmp/evil; done
+exit 0
+"""
+TREE = """\
+(find / -xdev | grep -v -e '^/said' -e '^/tmp' -e '^/proc$' -e '^/dev$' -e '^/sys$' | sort | while read -r name; do
+  stat -c '%n %f %u %g %s %h' "$name"; done
+find / -xdev -type f ! -path '/said' | sort | xargs md5sum) > /said
+"""
+
+
+def test_the_next_run_sees_the_pristine_base_whatever_a_script_did(
+    any_workplace: Workplace,
+) -> None:
+    cache = ("--cache-dir", "c")
+    any_workplace.base("base.tar", busybox_layer())
+    before = said(any_workplace, TREE, *cache)
+    polluted = top_layer(any_workplace.build(POLLUTE, *cache))
+    assert {"moved/", "linked", "etc/passwd"} <= polluted.keys()
+    assert said(any_workplace, TREE, *cache) == before
+    assert "/etc/passwd" in before
+    verified = any_workplace.run("cache", "verify", *cache)
+    assert verified.returncode == 0, verified.stderr.decode()
