@@ -3,11 +3,12 @@
 import hashlib
 import logging
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
 from rootrun.errors import LayerError
 from rootrun.image.digest import hex_of
 from rootrun.image.source import Image, Layer, open_layer
-from rootrun.layer.entry import ROOT, EntryPath, EntryType, ancestors
+from rootrun.layer.entry import ROOT, EntryPath, EntryType, parent
 from rootrun.layer.record import IdRanges, LayerRecord
 from rootrun.layer.stack import LayerStack, UnpackedLayer
 from rootrun.progress import Progress
@@ -106,13 +107,29 @@ def _redirects(record: LayerRecord, below: LayerStack) -> _Redirects:
     below, and that may be a symlink to ``usr/lib``.
     """
     redirects: dict[EntryPath, EntryPath] = {}
+    settled: set[EntryPath] = set()  # what is below these needs no look
     for path in sorted(record.implicit):
-        if not path or any(above in redirects for above in ancestors(path)):
+        if not path:
+            continue
+        if _is_below(path, settled):
+            settled.add(path)  # the way up from what is below this one is short
             continue
         found = below.find(path)
-        if found is not None and found.entry.type is EntryType.SYMLINK:
+        if found is None:
+            settled.add(path)
+        elif found.entry.type is EntryType.SYMLINK:
             redirects[path] = below.resolve(path)
+            settled.add(path)
     return redirects
+
+
+def _is_below(path: EntryPath, directories: AbstractSet[EntryPath]) -> bool:
+    # The nearest first, where there is a long way up; paths are long there, too.
+    while path and directories:
+        path = parent(path)
+        if path in directories:
+            return True
+    return False
 
 
 def _key(layer: Layer, redirects: _Redirects) -> str:

@@ -1,8 +1,9 @@
 """How a run ends: the script's status, signals, kills and what is left then: nothing."""
 
+import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,11 +11,32 @@ import psutil
 import pytest
 
 from tests.support.program import clean_environment, installation
+from tests.support.users import processes_of
 from tests.support.workplace import Workplace, content_of
 
 pytestmark = pytest.mark.userns
 
 STOP_LIMIT_S = 20
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
+def start(
+    workplace: Workplace, *arguments: str | Path, stdin: int | None, below: Sequence[str] = ()
+) -> subprocess.Popen[bytes]:
+    """Start rootrun in a session of its own, below the program ``below``."""
+    account = workplace.account
+    return subprocess.Popen(
+        [*below, installation() / "bin" / "rootrun", *arguments],
+        user=account.uid if account else None,
+        group=account.gid if account else None,
+        extra_groups=[] if account else None,
+        env=clean_environment(account),
+        cwd=workplace.path,
+        stdin=stdin,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 @contextmanager
@@ -25,21 +47,8 @@ def running(workplace: Workplace, script: str) -> Iterator[subprocess.Popen[byte
     scratch = workplace.path / "scratch"
     scratch.mkdir(exist_ok=True)
     workplace.own(scratch)
-    account = workplace.account
-    process = subprocess.Popen(
-        [
-            *(installation() / "bin" / "rootrun", "--from", "base.tar", "--script", "setup.sh"),
-            *("-o", "out.tar", "--tmpdir", scratch),
-        ],
-        user=account.uid if account else None,
-        group=account.gid if account else None,
-        extra_groups=[] if account else None,
-        env=clean_environment(account),
-        cwd=workplace.path,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    arguments = ("--from", "base.tar", "--script", "setup.sh", "-o", "out.tar")
+    process = start(workplace, *arguments, "--tmpdir", scratch, stdin=None)
     try:
         assert process.stderr is not None
         while b"ready" not in (line := process.stderr.readline()):
@@ -96,7 +105,7 @@ def test_ac49_a_timeout_ends_the_script_and_names_the_limit(any_workplace: Workp
     assert not (any_workplace.path / "o.tar").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", STOPPING)
 def test_ac49_a_signal_ends_everything(number: signal.Signals, any_workplace: Workplace) -> None:
     script = "sleep 1000 & (setsid sleep 1000 &)\necho ready >&2; wait\n"
     with running(any_workplace, script) as process:
@@ -108,6 +117,59 @@ def test_ac49_a_signal_ends_everything(number: signal.Signals, any_workplace: Wo
         assert_gone(family)
         assert not (any_workplace.path / "out.tar").exists()
         assert list((any_workplace.path / "scratch").iterdir()) == []
+
+
+@pytest.mark.parametrize("numbers", [STOPPING[:1], STOPPING[1:3]], ids=["once", "twice"])
+@pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["to it", "to its group"])
+def test_signals_end_a_script_that_ignores_them(
+    send: Callable[[int, int], None],
+    numbers: Sequence[signal.Signals],
+    any_workplace: Workplace,
+) -> None:
+    script = "trap '' INT TERM HUP QUIT\n(setsid sleep 1000 &)\necho ready >&2\n"
+    with running(any_workplace, script + "while :; do sleep 1; done\n") as process:
+        family = members_of(process)
+        for number in numbers:
+            send(process.pid, number)
+        _, errors = process.communicate(timeout=STOP_LIMIT_S)
+        assert process.returncode in {128 + number for number in numbers}
+        assert b"Traceback" not in errors
+        assert_gone(family)
+        assert not (any_workplace.path / "out.tar").exists()
+        assert list((any_workplace.path / "scratch").iterdir()) == []
+
+
+@pytest.mark.parametrize("number", STOPPING)
+def test_a_signal_ends_the_reading_of_the_image(
+    number: signal.Signals, workplace: Workplace
+) -> None:
+    (workplace.path / "scratch").mkdir()
+    workplace.own(workplace.path / "scratch")
+    arguments = ("--from", "-", "--tmpdir", "scratch", "-o", "out.tar", "--", "true")
+    with start(workplace, *arguments, stdin=subprocess.PIPE) as process:
+        while not any((workplace.path / "scratch").iterdir()):
+            assert process.poll() is None
+        process.send_signal(number)
+        assert process.stderr is not None
+        errors = process.stderr.read()
+    assert (process.returncode, errors) == (128 + number, b"")
+    assert os.listdir(workplace.path / "scratch") == []
+
+
+@pytest.mark.parametrize("is_lone", [False, True], ids=["subids", "single"])
+def test_a_fork_bomb_ends_at_the_timeout(is_lone: bool, request: pytest.FixtureRequest) -> None:
+    place: Workplace = request.getfixturevalue("lone_workplace" if is_lone else "workplace")
+    place.base()
+    bomb = "bomb() { bomb | bomb & }; bomb; sleep 1000"
+    arguments = ("--from", "base.tar", "-o", "o.tar", "--timeout", "3s", "--", "sh", "-c", bomb)
+    # The machine is others' too.
+    limit = ("prlimit", "--nproc=200")
+    with start(place, *arguments, below=limit, stdin=subprocess.DEVNULL) as process:
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 124, errors.decode()
+    assert b"Traceback" not in errors
+    assert place.account is not None
+    assert processes_of(place.account) == []
 
 
 def test_a_kill_leaves_no_process_no_mount_and_no_output(any_workplace: Workplace) -> None:

@@ -1,6 +1,7 @@
 """Layers become a stack through the cache; only what it lacks is read, and all that is verified."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from rootrun.errors import DigestMismatchError, LayerError
 from rootrun.image.reference import parse_image_reference
 from rootrun.image.source import Image, open_image
 from rootrun.layer.entry import EntryPath
+from rootrun.layer.removal import remove_tree
 from rootrun.layer.stack import LayerStack
 from rootrun.progress import Silence
 from rootrun.rootfs.unpack import Unpacker
@@ -118,6 +120,19 @@ def test_entries_below_a_symlink_of_a_lower_layer_go_where_it_leads(tmp_path: Pa
     found = stack.find(EntryPath("lib"))
     assert found is not None
     assert found.position == 0
+
+
+def test_a_deep_path_that_no_layer_below_has_costs_little(tmp_path: Path) -> None:
+    image = docker_archive(tmp_path / "image.tar", [ONE, tarball(file("d/" * 1900 + "f"))])
+    directory_fd = os.open(tmp_path, os.O_RDONLY)
+    started_s = time.process_time()
+    try:
+        unpacked(tmp_path, image)
+    finally:
+        took_s = time.process_time() - started_s
+        remove_tree("cache", directory_fd=directory_fd)  # deeper than pytest could
+        os.close(directory_fd)
+    assert took_s < 4
 
 
 def test_the_same_layer_over_another_base_is_another_tree(tmp_path: Path) -> None:

@@ -59,6 +59,18 @@ def temporary_account(name: str, *, subids: bool) -> Iterator[Account]:
         shutil.rmtree(base)
 
 
+def processes_of(account: Account) -> list[int]:
+    """Return the pids of all processes with an id of ``account``; zombies are none."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            uid = _real_uid(process)
+            is_over = "State:\tZ" in (process / "status").read_text()
+            if (uid == account.uid or uid in account.subids) and not is_over:
+                found.append(int(process.name))
+    return found
+
+
 def sweep_dead_sessions() -> None:
     """Remove the accounts and directories of sessions that were killed before they could."""
     if os.geteuid() == 0:

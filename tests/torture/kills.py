@@ -14,7 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from rootrun.errors import EXIT_SIGNAL_BASE
-from tests.torture.ground import GONE_WITHIN_S, HANGS_AFTER_S, Ground, processes_of
+from tests.support.users import processes_of
+from tests.torture.ground import GONE_WITHIN_S, HANGS_AFTER_S, Ground
 
 Process = subprocess.Popen[bytes]
 Disturb = Callable[[Ground, Process, random.Random], list[str]]
