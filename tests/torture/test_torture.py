@@ -7,7 +7,7 @@ from tests.torture.parts import PARTS, Part, run_part
 
 pytestmark = [pytest.mark.root, pytest.mark.userns, pytest.mark.slow]
 
-_COUNTS = {"archives": 60, "faults": 60, "kills": 30, "stops": 18, "crowds": 3}
+_COUNTS = {"archives": 30, "faults": 30, "kills": 15, "stops": 9, "crowds": 3}
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
