@@ -1,7 +1,6 @@
 """Sparse files: holes are made as holes, and maps that attack are refused."""
 
 import io
-import tarfile
 import time
 from pathlib import Path
 
@@ -9,46 +8,15 @@ import pytest
 
 from rootrun.errors import LayerError
 from rootrun.layer.tar_reader import TarReader
-from tests.support.tarball import Member, file, hardlink, padded, tarball
+from tests.support.sparse import format_0, format_1, old_format
+from tests.support.tarball import Member, file, hardlink, tarball
 from tests.support.unpacking import unpack
 
 _TEBIBYTE = 1 << 40
 
 
-def _format_1(lines: list[int] | bytes, content: bytes, *, size: int) -> Member:
-    """Return a sparse file of PAX format 1.0, whose map is ``lines``."""
-    text = lines if isinstance(lines, bytes) else b"".join(b"%d\n" % line for line in lines)
-    pax = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "sparse",
-           "GNU.sparse.realsize": str(size)}  # fmt: skip
-    return file("GNUSparseFile.0/sparse", padded(text) + content, pax=pax)
-
-
-def _format_0(sparse_map: str, content: bytes, *, size: int) -> Member:
-    """Return a sparse file of PAX format 0.1."""
-    pax = {"GNU.sparse.map": sparse_map, "GNU.sparse.size": str(size)}
-    return file("sparse", content, pax=pax)
-
-
-def _old(parts: list[tuple[int, int]], content: bytes, *, size: int) -> bytes:
-    """Return a sparse file of old GNU tar, with as many blocks of map as it takes."""
-    fields = [b"%011o\0%011o\0" % part for part in parts]
-    header = file("sparse", content).header
-    header.type = b"S"
-    block = bytearray(header.tobuf(tarfile.GNU_FORMAT))
-    block[386:482] = b"".join(fields[:4]).ljust(96, b"\0")
-    block[482] = len(fields) > 4
-    block[483:495] = b"%011o\0" % size
-    block[148:156] = b" " * 8
-    block[148:156] = b"%06o\0 " % sum(block)
-    blocks = [bytes(block)]
-    for start in range(4, len(fields), 21):
-        more = bytes([start + 21 < len(fields)])
-        blocks.append(b"".join(fields[start : start + 21]).ljust(504, b"\0") + more + bytes(7))
-    return b"".join(blocks) + padded(content)
-
-
 def test_hole_is_made_as_a_hole(tmp_path: Path) -> None:
-    member = _format_1([2, 1 << 20, 3, 1 << 30, 0], b"abc", size=1 << 30)
+    member = format_1([2, 1 << 20, 3, 1 << 30, 0], b"abc", size=1 << 30)
     unpacked = unpack(tmp_path, member, hardlink("second", "sparse"))
     status = unpacked.lstat("sparse")
     assert status.st_size == 1 << 30
@@ -60,7 +28,7 @@ def test_hole_is_made_as_a_hole(tmp_path: Path) -> None:
 
 def test_huge_hole_takes_no_time(tmp_path: Path) -> None:
     started = time.process_time()
-    unpacked = unpack(tmp_path, _format_0(f"{_TEBIBYTE},3", b"end", size=_TEBIBYTE + 3))
+    unpacked = unpack(tmp_path, format_0(f"{_TEBIBYTE},3", b"end", size=_TEBIBYTE + 3))
     assert unpacked.lstat("sparse").st_size == _TEBIBYTE + 3
     assert time.process_time() - started < 2
 
@@ -68,9 +36,9 @@ def test_huge_hole_takes_no_time(tmp_path: Path) -> None:
 def test_many_parts_are_read() -> None:
     parts = [(2 * n, 1) for n in range(1000)]
     for member in (
-        _old(parts, b"x" * 1000, size=2000),
-        _format_0(",".join(f"{2 * n},1" for n in range(1000)), b"x" * 1000, size=2000),
-        _format_1([1000, *(number for part in parts for number in part)], b"x" * 1000, size=2000),
+        old_format(parts, b"x" * 1000, size=2000),
+        format_0(",".join(f"{2 * n},1" for n in range(1000)), b"x" * 1000, size=2000),
+        format_1([1000, *(number for part in parts for number in part)], b"x" * 1000, size=2000),
     ):
         reader = TarReader(io.BytesIO(tarball(member, file("next"))))
         found = [(entry.path, reader.read(entry.size_bytes)) for entry in reader]
@@ -104,9 +72,9 @@ def test_map_that_cannot_be_is_refused(
     numbers = [number for part in parts for number in part]
     content = b"x" * stored
     members: dict[str, Member | bytes] = {
-        "old": _old(parts, content, size=size),
-        "0.1": _format_0(",".join(map(str, numbers)), content, size=size),
-        "1.0": _format_1([len(parts), *numbers], content, size=size),
+        "old": old_format(parts, content, size=size),
+        "0.1": format_0(",".join(map(str, numbers)), content, size=size),
+        "1.0": format_1([len(parts), *numbers], content, size=size),
     }
     with pytest.raises(LayerError, match="map of a sparse file"):
         list(TarReader(io.BytesIO(tarball(members[form]))))
@@ -130,13 +98,13 @@ def test_map_of_junk_is_refused(text: str) -> None:
 )
 def test_map_before_the_content_of_junk_is_refused(text: bytes) -> None:
     with pytest.raises(LayerError, match="map of a sparse file"):
-        list(TarReader(io.BytesIO(tarball(_format_1(text, b"", size=100)))))
+        list(TarReader(io.BytesIO(tarball(format_1(text, b"", size=100)))))
 
 
 def test_endless_maps_end_soon() -> None:
     started = time.process_time()
-    endless = _format_1(b"1000000\n" + b"0\n0\n" * 999_999, b"", size=100)
-    blocks = _old([(0, 0)] * 60_000, b"", size=100)
+    endless = format_1(b"1000000\n" + b"0\n0\n" * 999_999, b"", size=100)
+    blocks = old_format([(0, 0)] * 60_000, b"", size=100)
     for member in (endless, blocks):
         with pytest.raises(LayerError, match="too long"):
             list(TarReader(io.BytesIO(tarball(member))))
@@ -144,6 +112,6 @@ def test_endless_maps_end_soon() -> None:
 
 
 def test_map_that_the_tar_ends_in_is_refused() -> None:
-    tar = _old([(0, 1)] * 30, b"x" * 30, size=100)[: 512 + 100]
+    tar = old_format([(0, 1)] * 30, b"x" * 30, size=100)[: 512 + 100]
     with pytest.raises(LayerError, match="truncated"):
         list(TarReader(io.BytesIO(tar)))
