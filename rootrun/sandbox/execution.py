@@ -4,7 +4,6 @@ import errno
 import os
 import resource
 import signal
-import stat
 from typing import NoReturn
 
 from rootrun.errors import (
@@ -133,7 +132,7 @@ def _refuse_own_program(path: str) -> None:
             if error.errno == errno.ELOOP and os.path.exists(whole):
                 raise PermissionError(errno.EACCES, "is reached by a link of /proc", path) from None
             break  # whatever it is, execve(2) tells
-        content = _beginning(f"/proc/self/fd/{at}") if stat.S_ISREG(os.fstat(at).st_mode) else b""
+        content = _beginning(f"/proc/self/fd/{at}")
         os.close(at)
         path = _shebang(content) or ""
         if not path:
@@ -142,9 +141,14 @@ def _refuse_own_program(path: str) -> None:
 
 
 def _beginning(path: str) -> bytes:
+    # Without stat(2), which open() asks, too: it may be answered by the emulation already, which
+    # cannot look into this process.
     try:
-        with open(path, "rb") as file:
-            return file.read(_LONGEST_SHEBANG)
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # it may be a fifo
+        try:
+            return os.read(fd, _LONGEST_SHEBANG)
+        finally:
+            os.close(fd)
     except OSError:
         return b""
 
