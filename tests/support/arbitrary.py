@@ -1,7 +1,7 @@
 """Layers and operations of a script as hypothesis makes them up, on few names: they meet."""
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from hypothesis import strategies as st
@@ -27,6 +27,7 @@ _FILE_MODES = st.sampled_from([0o644, 0o755, 0o600, 0o000, 0o4755])
 _DIRECTORY_MODES = st.sampled_from([0o755, 0o700, 0o1777, 0o2755, 0o000])
 _CONTENT = st.sampled_from([b"", b"x", b"y", b"long" * 9000])
 _OWNERS = st.sampled_from([0, 0, 5])
+_XATTRS = st.sampled_from([None, None, {"user.k": b"base", "user.l": b""}])
 _TARGETS = st.sampled_from(["a", "b", "../a", "/t/b", "gone"])
 
 
@@ -36,9 +37,10 @@ def _member(draw: st.DrawFn, path: str) -> Member:
     owner = draw(_OWNERS)
     match kind:
         case "file":
-            return file(path, draw(_CONTENT), mode=draw(_FILE_MODES), uid=owner, gid=owner)
+            mode, xattrs = draw(_FILE_MODES), draw(_XATTRS)
+            return file(path, draw(_CONTENT), mode=mode, uid=owner, gid=owner, xattrs=xattrs)
         case "directory":
-            return directory(path, mode=draw(_DIRECTORY_MODES), uid=owner)
+            return directory(path, mode=draw(_DIRECTORY_MODES), uid=owner, xattrs=draw(_XATTRS))
         case "symlink":
             return symlink(path, draw(_TARGETS))
         case _:
@@ -99,7 +101,7 @@ def _operation(path: str, other: str, word: str) -> Iterable[str]:
     yield f"rm -r {one}; mkdir {one}"
     yield f"rm -r {one}; echo {word} > {one}"
     yield f"cp -a {one} {one}.copy && rm -r {one} && mv {one}.copy {one}"
-    yield f"mv {one} {two}"
+    yield f"{_no_directory_over_another(path, other)} && mv {one} {two}"
     yield f"ln {one} {two}"
     yield f"ln -s b {one}"
     yield f"ln -sfn {two} {one}"
@@ -113,11 +115,35 @@ def _operation(path: str, other: str, word: str) -> Iterable[str]:
     yield f"mv {one} /{TOP}/a && mkdir {one} && mv /{TOP}/a {one}"
 
 
-OPERATIONS = st.builds(
-    lambda path, other, word, number: list(_operation(path, other, word))[number],
-    _PATHS,
-    _PATHS,
-    st.sampled_from(["one", "two"]),
-    st.integers(0, len(list(_operation("", "", ""))) - 1),
-)
+def _no_directory_over_another(path: str, other: str) -> str:
+    # The one difference between an overlay and a copy: EXDEV, where an empty one would be replaced.
+    target = f"/{other}/{path.rpartition('/')[2]}"
+    return f"[ ! -d {shlex.quote(target)} ]"
+
+
+def _xattr_operation(path: str, other: str, word: str) -> Iterable[str]:
+    one, two = shlex.quote(f"/{path}"), shlex.quote(f"/{other}")
+    yield f"/usr/bin/setfattr -n user.k -v {word} {one}"
+    yield f"/usr/bin/setfattr -n user.k -v base {one}"
+    yield f"/usr/bin/setfattr -x user.k {one}"
+    yield f"/usr/bin/setfattr -n user.l {one}; /usr/bin/setfattr -x user.l {one}"
+    move = f"{_no_directory_over_another(path, other)} && mv {one} {two}"
+    yield f"/usr/bin/setfattr -n user.new -v {word} {one}; {move}"
+    yield f"/usr/bin/cp -a {one} {one}.copy && rm -r {one} && mv {one}.copy {one}"
+
+
+def _commands(kinds: Callable[[str, str, str], Iterable[str]]) -> st.SearchStrategy[str]:
+    return st.builds(
+        lambda path, other, word, number: list(kinds(path, other, word))[number],
+        _PATHS,
+        _PATHS,
+        st.sampled_from(["one", "two"]),
+        st.integers(0, len(list(kinds("", "", ""))) - 1),
+    )
+
+
+OPERATIONS = _commands(_operation)
 """Shell commands, which may fail."""
+
+XATTR_OPERATIONS = _commands(_xattr_operation)
+"""Those on extended attributes, by the programs of a Debian."""
