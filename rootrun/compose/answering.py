@@ -15,7 +15,8 @@ from rootrun.fakeroot.ownership import FileKey, OwnershipMemory
 from rootrun.fakeroot.supervisor import Answer
 from rootrun.fakeroot.upper import UpperTree
 from rootrun.layer.compare import Remembered
-from rootrun.layer.entry import DEVICE_TYPES, SET_ID_BITS, EntryPath
+from rootrun.layer.entry import DEVICE_TYPES, SET_ID_BITS, EntryPath, EntryType
+from rootrun.layer.metadata import CAPABILITY
 from rootrun.layer.stack import LayerStack
 from rootrun.rootfs.backend import Rootfs
 
@@ -95,4 +96,6 @@ def _base_record(stack: LayerStack, path: EntryPath, *, is_restricted: bool) -> 
     if not is_restricted:
         return Remembered(entry.uid, entry.gid, device, entry.rdev)
     set_ids, xattrs = entry.mode & SET_ID_BITS, entry.xattrs
-    return Remembered(entry.uid, entry.gid, device, entry.rdev, set_ids, xattrs)
+    is_file = entry.type is EntryType.FILE
+    size_bytes = entry.size_bytes if is_file and (set_ids or CAPABILITY in xattrs) else None
+    return Remembered(entry.uid, entry.gid, device, entry.rdev, set_ids, xattrs, size_bytes)

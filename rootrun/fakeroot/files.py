@@ -5,7 +5,7 @@ import stat
 from collections.abc import Callable, Iterable
 
 from rootrun.fakeroot.names import Names
-from rootrun.fakeroot.ownership import OwnershipMemory, StandIns
+from rootrun.fakeroot.ownership import OwnershipMemory, StandIns, unless_written
 from rootrun.fakeroot.permission import Known
 from rootrun.fakeroot.upper import Status, UpperTree, path_of, status_of
 from rootrun.layer.compare import Remembered
@@ -65,7 +65,10 @@ class Files:
             return known
         path = self.tree.path(fd, status)
         base = self._base(path) if path in self._recorded else None
-        return known if base is None else base if known is None else known.over(base)
+        if base is None:
+            return known
+        base = unless_written(base, status.on_disk)
+        return base if known is None else known.over(base)
 
     def known(self, fd: int, status: Status | None = None) -> Known:
         """Return the truth about an open file."""

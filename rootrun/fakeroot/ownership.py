@@ -94,8 +94,7 @@ class OwnershipMemory:
             known = self._known.get(self._aliases[key])
         if known is None:
             return None
-        if known.size_bytes not in (None, on_disk.size_bytes):  # it was written to since
-            known = without_privileges(known, on_disk.mode)
+        known = unless_written(known, on_disk)
         if self._stand_ins is None:
             return known
         uid, gid = on_disk.uid, on_disk.gid
@@ -117,6 +116,13 @@ class OwnershipMemory:
         self._known = {key: value for key, value in self._known.items() if key in living}
         self._aliases = {seen: key for seen, key in self._aliases.items() if key in living}
         self._next_pruning = max(_FIRST_PRUNING, 2 * (len(self._known) + len(self._aliases)))
+
+
+def unless_written(known: Remembered, on_disk: OnDisk) -> Remembered:
+    """Return what is known of a file, without privileges if by its size it was written to."""
+    if known.size_bytes in (None, on_disk.size_bytes):
+        return known
+    return without_privileges(known, on_disk.mode)
 
 
 def without_privileges(known: Remembered, mode: int) -> Remembered:

@@ -81,6 +81,10 @@ ON_SET_IDS = {
     "renamed": "mv /s/a /s/z; mv /c/a /z; mv /s/b /s/c; mv /s/g/x /s/x",
     "linked": "ln /s/a /s/z; ln /c/a /z; chmod 600 /h/one; echo >> /h/two",
     "inherited": "mkdir -p /s/g/a/b; echo > /s/g/new; mkdir /n; mv /n /s/g",
+    "seen to be written": """
+        echo >> /s/a; : > /s/b; echo >> /s/c; chmod u+s /s/c; echo >> /c/a; cp -p /s/a /n
+        stat -c '%n %a' /s/* /n > /l
+    """,
     "seen": "ls -ln /s /c /s/g /h | sed 's/ [A-Z].*:.. / /' > /l; find / -xdev -perm -2000 > /f",
 }
 
