@@ -109,6 +109,11 @@ def _best_id_map() -> IdMap:
 
 
 def _subids_refusal(name: str, has_uids: bool, has_gids: bool) -> Refusal | None:
+    if syscalls.has_no_new_privs():  # ranges and programs would be of no use
+        return Refusal(
+            "no_new_privs is set, so that newuidmap has no rights",
+            "start rootrun outside of the sandbox that set it, a Nix build for one",
+        )
     for path, has_range in ((SUBUID_FILE, has_uids), (SUBGID_FILE, has_gids)):
         if not has_range:
             return Refusal(
@@ -118,11 +123,6 @@ def _subids_refusal(name: str, has_uids: bool, has_gids: bool) -> Refusal | None
     for program in _MAP_PROGRAMS:
         if find_program(program) is None:
             return Refusal(f"no {program} on PATH", "install the package uidmap (Debian, Ubuntu)")
-    if syscalls.has_no_new_privs():
-        return Refusal(
-            "no_new_privs is set, so that newuidmap has no rights",
-            "start rootrun outside of the sandbox that set it",
-        )
     return None
 
 

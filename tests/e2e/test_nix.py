@@ -167,6 +167,16 @@ def test_the_image_is_that_of_a_run_outside_and_reproducible(
     assert config_of(build.output) == config_of(outside)
 
 
+def test_a_map_that_cannot_be_had_is_refused_with_the_sandbox_for_a_reason(
+    lone_workplace: Workplace,
+) -> None:
+    command = "rootrun --from $base --script $script -o $out --idmap subids"
+    done = try_nix(lone_workplace, "", base=lone_workplace.base(), command=command)
+    assert done.returncode != 0
+    assert b"error: id map: subids: no_new_privs is set" in done.stderr
+    assert b"hint: start rootrun outside of the sandbox that set it, a Nix build" in done.stderr
+
+
 def test_a_failing_script_fails_the_build_with_its_words(lone_workplace: Workplace) -> None:
     command = "rootrun --from $base --script $script -o $out || { echo status $?; exit 1; }"
     base = lone_workplace.base()
