@@ -9,6 +9,7 @@ from rootrun.sandbox import syscalls
 from rootrun.sandbox.emulation import open_handover
 
 _GO = b"g"
+_END = b"e"
 _FIRST_FREE = 3  # after stdin, stdout and stderr
 
 
@@ -20,8 +21,8 @@ class InnerChannel(NamedTuple):
     handover: int  # of listeners, by whoever becomes a step
 
     def wait_for_go(self) -> None:
-        """Block until the main process says so; end at once if it is gone."""
-        if not os.read(self.go, 1):
+        """Block until the main process says so; end at once if it says that, or is gone."""
+        if os.read(self.go, 1) != _GO:
             os._exit(1)
 
     def keep_only_this(self) -> "InnerChannel":
@@ -53,6 +54,11 @@ class OuterChannel(NamedTuple):
             os.write(self.go, _GO)
         except BrokenPipeError:
             return
+
+    def let_end(self) -> None:
+        """Let init end instead of going on."""
+        with suppress(BrokenPipeError):
+            os.write(self.go, _END)
 
     def close(self) -> None:
         """Close all ends."""

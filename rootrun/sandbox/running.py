@@ -207,13 +207,15 @@ class RunningContainer:
             self._init_fd = None
 
     def _let_init_go(self) -> None:
-        # "init" is sent by the monitor and "ready" by init: on a busy machine in any order.
-        if not self._is_init_ready or self._init_fd is None:
+        if not self._is_init_ready:
             return
         assert self._channel is not None
         assert self._monitor is not None
-        # If the monitor was dead before init tied its life to it, nothing would end init with us.
-        if os.waitid(os.P_PID, self._monitor, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        # If the monitor was dead before init tied its life to it, nothing else would end init.
+        if os.waitid(os.P_PID, self._monitor, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+            self._channel.let_end()
+        # "init" is sent by the monitor and "ready" by init: on a busy machine in any order.
+        elif self._init_fd is not None:
             self._channel.let_go()
 
     def _map_init(self) -> None:

@@ -4,13 +4,14 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.support.program import clean_environment, installation
+from tests.support.require import require_program
 from tests.support.users import processes_of
 from tests.support.workplace import Workplace, content_of
 
@@ -179,6 +180,43 @@ def test_a_kill_leaves_no_process_no_mount_and_no_output(any_workplace: Workplac
         assert_gone(family)
         assert not (any_workplace.path / "out.tar").exists()
         assert "rootrun" not in Path("/proc/self/mounts").read_text()
+
+
+@pytest.mark.root
+def test_a_kill_of_the_monitor_before_init_is_tied_to_it_ends_the_run(
+    lone_workplace: Workplace,
+) -> None:
+    lone_workplace.base()
+    account = lone_workplace.account
+    assert account is not None
+    # Each process ties its life to its parent's by its first prctl(2), which takes a second.
+    delay = ("-e", "trace=prctl", "-e", "inject=prctl:delay_enter=1000000:when=1")
+    tracer = (os.fspath(require_program("strace")), "-f", "-u", account.name, "-o", "/dev/null")
+    argv = [*tracer, *delay, installation() / "bin" / "rootrun", "--from", "base.tar"]
+    with subprocess.Popen(
+        [*argv, "-o", "out.tar", "--", "true"],
+        env=clean_environment(account),
+        cwd=lone_workplace.path,
+        stderr=subprocess.PIPE,
+    ) as process:
+        while not (family := families_below(process)):
+            assert process.poll() is None
+        everyone = psutil.Process(process.pid).children(recursive=True)
+        family[0].kill()
+        try:
+            _, errors = process.communicate(timeout=STOP_LIMIT_S)
+        finally:
+            for member in everyone:
+                with suppress(psutil.NoSuchProcess):
+                    member.kill()
+    assert process.returncode == 125
+    assert b"rootrun: error: run container: its monitor process: was killed" in errors
+
+
+def families_below(tracer: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """Return the children of the main process below ``tracer`` that have children."""
+    mains = psutil.Process(tracer.pid).children()
+    return [child for main in mains for child in main.children() if child.children()]
 
 
 def test_what_a_killed_run_left_is_removed_by_a_later_one(any_workplace: Workplace) -> None:
