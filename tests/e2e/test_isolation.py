@@ -159,7 +159,7 @@ for place in / /etc /moved; do mount -o bind,rw $place /tmp && echo evil > /tmp/
 exit 0
 """
 TREE = """\
-(find / -xdev | grep -v -e '^/said' -e '^/tmp' -e '^/proc$' -e '^/dev$' -e '^/sys$' | sort | while read -r name; do
+(find / -xdev | grep -v -E '^/(said|tmp.*|proc|dev|sys)$' | sort | while read -r name; do
   stat -c '%n %f %u %g %s %h' "$name"; done
 find / -xdev -type f ! -path '/said' | sort | xargs md5sum) > /said
 """
