@@ -13,6 +13,7 @@ from rootrun.fakeroot.ownership import FileKey, OnDisk
 from rootrun.layer.entry import EntryPath
 from rootrun.sandbox import syscalls
 from rootrun.sandbox.beneath import open_in_root
+from rootrun.sandbox.restriction import file_beside
 
 _ATTEMPTS = 3
 _AT_EMPTY_PATH = 0x1000
@@ -71,7 +72,10 @@ class UpperTree:
     """
 
     def __init__(self, *, root: Path, upper: Path) -> None:
-        self._device = os.stat(root).st_dev
+        self._devices = {os.stat(root).st_dev}
+        if upper == root:  # a copy; on an overlay of several file systems, files differ in st_dev
+            with file_beside(root) as fd:
+                self._devices.add(os.fstat(fd).st_dev)
         self._fd = os.open(upper, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def close(self) -> None:
@@ -80,7 +84,7 @@ class UpperTree:
 
     def has(self, status: Status) -> bool:
         """Say whether the file belongs to the container's root."""
-        return status.device == self._device
+        return status.device in self._devices
 
     def path(self, fd: int, status: Status) -> EntryPath:
         """Return where in the root ``fd`` was opened, wherever the process itself has its root."""

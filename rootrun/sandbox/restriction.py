@@ -2,6 +2,8 @@
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _SET_UID_MODE = 0o4700
@@ -30,20 +32,30 @@ def is_filtered_for_set_ids() -> bool:
 def refuses_set_ids(directory: Path) -> bool:
     """Say whether set-id modes or extended attributes are refused to files of ``directory``.
 
-    It must be on a disk that has them, and this process root of its namespace. What is beside it
-    must be ours to write to.
+    It must be on a disk that has them, and this process root of its namespace.
     """
-    # Before Linux 6.3 overlayfs has no O_TMPFILE. Not in the directory: that would be seen.
-    beside = f"{directory}.{os.urandom(6).hex()}"
-    fd = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    os.unlink(beside)
+    with file_beside(directory) as fd:
+        try:
+            os.fchmod(fd, _SET_UID_MODE)
+            os.setxattr(fd, _XATTR, b"")
+        except OSError as error:
+            if error.errno not in _REFUSALS:
+                raise
+            return True
+    return False
+
+
+@contextmanager
+def file_beside(directory: Path) -> Iterator[int]:
+    """Make a file on the file system of ``directory``, and yield its descriptor.
+
+    It is gone from the directory above, which must be ours to write to, at once.
+    """
+    # Before Linux 6.3 overlayfs has no O_TMPFILE.
+    path = f"{directory}.{os.urandom(6).hex()}"
+    fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
-        os.fchmod(fd, _SET_UID_MODE)
-        os.setxattr(fd, _XATTR, b"")
-    except OSError as error:
-        if error.errno not in _REFUSALS:
-            raise
-        return True
+        os.unlink(path)
+        yield fd
     finally:
         os.close(fd)
-    return False

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.mounts import overlay, without_xattrs
+from tests.support.mounts import overlay, overlay_of_two, without_xattrs
 from tests.support.tarball import (
     device,
     directory,
@@ -47,12 +47,16 @@ TOP = (whiteout("d/foreign"), file("d/gone", b"again"), whiteout("zero"), whiteo
 SCRIPT = """
 find /d /hidden /link /zero /nothing 2>/dev/null | sort > /seen
 rm -r /d/sub; chmod 700 /d /hidden; echo >> /d/kept
+touch /new; mkfifo /pipe; ln -s new /new-link; chown -h 7:8 /d/gone /hidden /new /pipe /new-link
 """
 SEEN = b"/d\n/d/gone\n/d/kept\n/d/sub\n/d/sub/new\n/hidden\n/hidden/new\n"
 KEEP = ("--owner", "keep")
 
 
-@pytest.fixture(params=[overlay, without_xattrs], ids=["overlay", "without-xattrs"])
+@pytest.fixture(
+    params=[overlay, overlay_of_two, without_xattrs],
+    ids=["overlay", "overlay-of-two", "without-xattrs"],
+)
 def unmarked(request: pytest.FixtureRequest, public_path: Path) -> Iterator[Path]:
     """A place that holds no marks, for everybody."""
     directory = public_path / "unmarked"

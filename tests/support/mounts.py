@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @contextmanager
-def overlay(directory: Path) -> Iterator[Path]:
+def overlay(directory: Path, *more_options: str) -> Iterator[Path]:
     """Mount an overlay in ``directory``, as a container's root is one; everybody may write to it.
 
     Its lower and upper directories are ``lower``, which may be there, and ``upper``. Needs root.
@@ -16,8 +16,19 @@ def overlay(directory: Path) -> Iterator[Path]:
         (directory / name).mkdir(exist_ok=True)
     (directory / "upper").chmod(0o1777)
     parts = {f"{name}dir": directory / name for name in ("lower", "upper", "work")}
-    options = ",".join(f"{key}={path}" for key, path in parts.items())
+    options = ",".join([*(f"{key}={path}" for key, path in parts.items()), *more_options])
     with _mounted(directory / "merged", "overlay", options) as merged:
+        yield merged
+
+
+@contextmanager
+def overlay_of_two(directory: Path) -> Iterator[Path]:
+    """Mount an overlay of two file systems, in which files and directories differ in st_dev."""
+    (directory / "lower").mkdir()
+    with (
+        _mounted(directory / "lower", "tmpfs", "mode=755"),
+        overlay(directory, "xino=off") as merged,
+    ):
         yield merged
 
 
