@@ -141,7 +141,7 @@ def require_space(directory: Path, size_bytes: int, *, target: Path) -> None:
     with writing(target):
         free = os.statvfs(directory)
     free_bytes = free.f_bavail * free.f_frsize
-    if size_bytes > free_bytes:
+    if size_bytes > free_bytes and free.f_blocks:  # 0: a ramfs, or FUSE, does not tell
         raise OutputError(
             f"write image: {target}: No space left on device:"
             f" the base alone needs {size_bytes >> 20} MiB, {free_bytes >> 20} MiB are free"

@@ -23,7 +23,7 @@ def check_space(layers: Iterable[Layer], cache: Path) -> None:
     need_bytes = tar_bytes - tar_bytes // _HEADER_SHARE
     status = os.statvfs(cache)
     free_bytes = status.f_bavail * status.f_frsize
-    if need_bytes > free_bytes:
+    if need_bytes > free_bytes and status.f_blocks:  # 0: a ramfs, or FUSE, does not tell
         raise StoreError(
             f"unpack image: {cache}: needs about {size_text(need_bytes)},"
             f" {size_text(free_bytes)} are free",
