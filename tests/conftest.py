@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rootrun.layer.removal import remove_tree
 from tests.support.program import remove_installation
 from tests.support.public import make_public_directory
 from tests.support.require import MUST_WORK, require
@@ -40,6 +41,17 @@ def public_path() -> Iterator[Path]:
         yield path
     finally:
         shutil.rmtree(path)
+
+
+@pytest.fixture
+def deep_path(tmp_path: Path) -> Iterator[Path]:
+    """A fresh directory in which ``tree`` may become deeper than pytest could remove."""
+    yield tmp_path
+    directory_fd = os.open(tmp_path, os.O_RDONLY)
+    try:
+        remove_tree("tree", directory_fd=directory_fd)
+    finally:
+        os.close(directory_fd)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

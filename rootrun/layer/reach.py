@@ -24,20 +24,31 @@ def reach(top: str, path: EntryPath) -> Iterator[tuple[int | None, str]]:
     """Yield a ``dir_fd`` and a name that lead to ``path`` below the directory ``top``.
 
     The path of a layer may be as long as the kernel takes one; the cache's own
-    path comes on top. None of the directories on the way may be a symlink. Raises
-    OSError.
+    path comes on top. The caller knows that no directory on the way is a symlink.
+    Raises OSError.
     """
     full = f"{top}/{path}" if path else top
     if len(full) < _LIMIT:
         yield None, full
         return
-    *names, last = path.split("/")
+    way, _, last = path.rpartition("/")
     directory_fd = os.open(top, _STEP)
     try:
-        for name in names:
-            below_fd = os.open(name, _STEP, dir_fd=directory_fd)
+        for stretch in _stretches(way):
+            below_fd = os.open(stretch, _STEP, dir_fd=directory_fd)
             os.close(directory_fd)
             directory_fd = below_fd
         yield directory_fd, last
     finally:
         os.close(directory_fd)
+
+
+def _stretches(path: str) -> Iterator[str]:
+    """Yield the parts of ``path``, each as long as one call takes it: it may have 2000 names."""
+    start = 0
+    while len(path) - start >= _LIMIT:
+        end = path.rindex("/", start, start + _LIMIT)
+        yield path[start:end]
+        start = end + 1
+    if path[start:]:
+        yield path[start:]

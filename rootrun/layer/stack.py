@@ -109,6 +109,10 @@ class LayerStack:
             return False
         return all(seen <= position for seen, _ in self._seen(path, None))
 
+    def is_only_in(self, position: int, path: EntryPath) -> bool:
+        """Say whether of all layers only the one at ``position`` has the directory ``path``."""
+        return self._index.presence(path).holders == [position]
+
     def root(self) -> Entry:
         """Return the metadata of the root directory: the topmost that a layer states."""
         found = self.find(ROOT)

@@ -116,8 +116,11 @@ def put_right(stack: LayerStack, tree: Path, *, stand_ins: Iterable[EntryPath] =
 
 def _add_recorded(extra: ExtraLayer, stack: LayerStack) -> None:
     for position, layer in enumerate(stack.layers):
+        alone: set[EntryPath] = set()  # and all below: no need to ask for each of a deep path
         for path in sorted(layer.record.implicit):
-            if path and _states_metadata(stack, path):
+            if parent(path) in alone or stack.is_only_in(position, path):
+                alone.add(path)
+            elif path and _states_metadata(stack, path):
                 extra.add_directory(path)
         for path in sorted(layer.record.set_ids):
             found = stack.find(path)

@@ -1,6 +1,7 @@
 """Paths are reached below a directory also where both together are longer than PATH_MAX."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,14 @@ def test_a_short_path_costs_no_descriptor(path: str, top: str) -> None:
     with reach(top, EntryPath(path)) as (directory_fd, name):
         assert directory_fd is None
         assert os.path.isdir(name)
+
+
+def test_a_deep_path_is_reached_in_few_steps(deep_path: Path) -> None:
+    """A layer of one file may have 2000 directories, each of which is asked for."""
+    tree = deep_path / "tree"
+    tree.mkdir()
+    make_deep(tree, 1900)
+    started = time.process_time()
+    for _ in range(2000):
+        assert lstat_at(os.fspath(tree), EntryPath("d/" * 1899 + "d")) is not None
+    assert time.process_time() - started < 2

@@ -2,6 +2,7 @@
 
 import os
 import struct
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -95,6 +96,17 @@ def test_implied_directories_get_the_metadata_of_the_layer_that_states_it(tmp_pa
 
 def test_implied_directories_that_nobody_states_need_nothing(tmp_path: Path) -> None:
     assert not right(tmp_path, [file("d/x")], [file("d/y")]).exists()
+
+
+def test_directories_that_one_layer_has_alone_are_not_asked_for_one_by_one(
+    deep_path: Path,
+) -> None:
+    trees = deep_path / "tree"
+    trees.mkdir()
+    stack = stack_of(trees, tarball(file("f")), tarball(file("d/" * 1900 + "f")))
+    started = time.process_time()
+    assert put_right(stack, trees / "extra").is_empty
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.root
