@@ -37,6 +37,7 @@ DEFAULT_ENVIRONMENT = {
     "container": "rootrun",
 }
 _BINFMT = "/proc/sys/fs/binfmt_misc"
+_X86_OF_32_BITS = "386"  # GOARCH of an image config
 _KERNEL_MOUNTS = ("proc", "dev", "sys")
 HOST_NETWORK_FILES = ("etc/resolv.conf", "etc/hosts")
 
@@ -208,11 +209,19 @@ def container_spec(
         ),
         tmpfs=tuple(f"/{inside(place, stack)}" for place in sandbox.tmpfs),
         timeout_s=sandbox.timeout_s,
-        denials=Denials(sandbox.seccomp),
+        denials=_denials(sandbox.seccomp, config),
         # With one id set-id programs gain nothing in the kernel, only what is emulated.
         has_no_new_privs=sandbox.no_new_privs or id_map.kind is IdMapKind.SINGLE,
         limits=_limits(request),
     )
+
+
+def _denials(wanted: str, config: ImageConfig) -> Denials:
+    if wanted != "auto":
+        return Denials(wanted)
+    # All sockets of such images are made by socketcall(2), also those that packages cannot do
+    # without, as PostgreSQL's initdb cannot.
+    return Denials.SOCKETCALL if config.architecture == _X86_OF_32_BITS else Denials.ON
 
 
 def _read_script(path: Path) -> bytes:

@@ -53,7 +53,7 @@ class Sandbox:
     id_map: str = "auto"  # auto, root, subids, single
     rootfs: str = "auto"  # auto, overlay, copy
     emulate: str = "auto"  # auto, or a fakeroot.level.Level
-    seccomp: str = "on"  # a sandbox.denials.Denials
+    seccomp: str = "auto"  # or a sandbox.denials.Denials
     no_new_privs: bool = False  # also where the id map does not ask for it
     network: NetworkMode = NetworkMode.NONE
     binds: tuple[Bind, ...] = ()

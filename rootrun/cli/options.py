@@ -165,7 +165,7 @@ SANDBOX = Group(
             "--seccomp",
             "HOW",
             text="deny dangerous system calls",
-            choices=("on", "socketcall", "off"),
+            choices=("auto", "on", "socketcall", "off"),
         ),
         switch("--no-new-privs", text="setuid programs gain nothing"),
     ),

@@ -41,10 +41,13 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in made.iterdir()}
 
 
-def with_programs(place: Workplace, programs: dict[str, bytes]) -> Path:
+def with_programs(
+    place: Workplace, programs: dict[str, bytes], *, architecture: str = "amd64"
+) -> Path:
     """Write a base with the programs in /bin."""
     members: list[Member] = [file(f"bin/{n}", c, mode=0o755) for n, c in programs.items()]
-    return place.base("base.tar", busybox_layer(), tarball(directory("bin"), *members))
+    layers = (busybox_layer(), tarball(directory("bin"), *members))
+    return place.base("base.tar", *layers, image={"architecture": architecture})
 
 
 def said(place: Workplace, script: str, *args: str, base: Path) -> dict[str, str]:
@@ -82,6 +85,15 @@ def test_sockets_of_programs_of_32_bits_can_be_asked_for(
     assert {name: found[name] for name in ALLOWED} == ALLOWED
     assert found["socketcall_unix"] == "made"
     assert found["keyctl"] == "ENOSYS"
+
+
+def test_an_image_of_32_bits_has_sockets_without_asking(
+    workplace: Workplace, programs: dict[str, bytes]
+) -> None:
+    base = with_programs(workplace, programs, architecture="386")
+    assert said(workplace, "denied32", base=base)["socketcall_unix"] == "made"
+    found = said(workplace, "denied32", "--seccomp", "on", base=base)
+    assert found["socketcall_unix"] == "ENOSYS"
 
 
 def test_nothing_can_be_put_into_a_terminal_s_input(
