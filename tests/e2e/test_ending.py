@@ -192,17 +192,17 @@ def test_a_kill_of_the_monitor_before_init_is_tied_to_it_ends_the_run(
     # Each process ties its life to its parent's by its first prctl(2), which takes a second.
     delay = ("-e", "trace=prctl", "-e", "inject=prctl:delay_enter=1000000:when=1")
     tracer = (os.fspath(require_program("strace")), "-f", "-u", account.name, "-o", "/dev/null")
-    argv = [*tracer, *delay, installation() / "bin" / "rootrun", "--from", "base.tar"]
+    program = os.fspath(installation() / "bin" / "rootrun")
     with subprocess.Popen(
-        [*argv, "-o", "out.tar", "--", "true"],
+        [*tracer, *delay, program, "--from", "base.tar", "-o", "out.tar", "--", "sleep", "1000"],
         env=clean_environment(account),
         cwd=lone_workplace.path,
         stderr=subprocess.PIPE,
     ) as process:
-        while not (family := families_below(process)):
+        while not (monitors := monitors_below(process)):
             assert process.poll() is None
         everyone = psutil.Process(process.pid).children(recursive=True)
-        family[0].kill()
+        monitors[0].kill()
         try:
             _, errors = process.communicate(timeout=STOP_LIMIT_S)
         finally:
@@ -213,10 +213,15 @@ def test_a_kill_of_the_monitor_before_init_is_tied_to_it_ends_the_run(
     assert b"rootrun: error: run container: its monitor process: was killed" in errors
 
 
-def families_below(tracer: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    """Return the children of the main process below ``tracer`` that have children."""
-    mains = psutil.Process(tracer.pid).children()
-    return [child for main in mains for child in main.children() if child.children()]
+def monitors_below(tracer: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """Return the children of the main process below ``tracer`` that lead a session of others."""
+    family = psutil.Process(tracer.pid).children(recursive=True)
+    found = []
+    for member in family:
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):
+            if os.getsid(member.pid) == member.pid and member.children():
+                found.append(member)
+    return found
 
 
 def test_what_a_killed_run_left_is_removed_by_a_later_one(any_workplace: Workplace) -> None:
