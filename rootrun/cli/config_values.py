@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from rootrun.cli.values import MAX_ID, parse_absolute, parse_path, parse_text
+from rootrun.errors import ImageError
+from rootrun.image.document import parse_object, refuse_twins
 
 MAX_FILE_BYTES = 1024 * 1024
 
@@ -82,11 +84,11 @@ def parse_config(text: str) -> Mapping[str, object]:
     """Return the object of a ``config`` that the JSON text, or the file of that name, holds."""
     source = text if text.lstrip().startswith("{") else read_small_file(parse_path(text))
     try:
-        config: object = json.loads(source)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"not JSON: {error}") from None
-    if not isinstance(config, dict):
-        raise ValueError("not a JSON object")
+        # As strict as for an image: what is written there must be read again by everybody.
+        config = parse_object(source.encode("utf-8", "surrogateescape"), where="config")
+        refuse_twins(config, where="config")
+    except ImageError as error:
+        raise ValueError(str(error).removeprefix("read image: config: ")) from None
     for key, value in config.items():
         _check_config_value(key, value)
     return config
