@@ -1,7 +1,6 @@
 """The record of an unpacked layer: what the tree on disk leaves out or gets wrong."""
 
 import base64
-import binascii
 import json
 import os
 import zlib
@@ -120,7 +119,7 @@ class LayerRecord:
                 size_bytes=document["size_bytes"],
                 checksum=document["checksum"],
             )
-        except (ValueError, LookupError, TypeError, AttributeError, binascii.Error) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise StoreError("read cache: record of a layer: is damaged") from error
 
 

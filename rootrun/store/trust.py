@@ -34,7 +34,7 @@ def is_trusted(entry: Path) -> bool:
     """Say whether ``entry`` exists and was made in this boot, or was synced since."""
     try:
         made = json.loads((entry / _NAME).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     if not isinstance(made, dict):
         return False

@@ -71,7 +71,7 @@ class VerifiedBlobs:
             if not Stamp(*known["stamp"]).holds_for(stamp):
                 return []
             return [VerifiedBlob(*blob) for blob in known["blobs"]]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return []
 
     def remember(self, path: Path, blobs: Iterable[VerifiedBlob], *, read: Stamp) -> None:

@@ -56,7 +56,9 @@ def test_cut_record_is_noticed(cut: int) -> None:
         LayerRecord.from_bytes(_RECORD.to_bytes()[:cut])
 
 
-@pytest.mark.parametrize("body", [b"[]", b"{}", b"null", b'{"entries":{"a":[1]}}', b"\xff"])
+@pytest.mark.parametrize(
+    "body", [b"[]", b"{}", b"null", b'{"entries":{"a":[1]}}', b"\xff", b"[" * 9999]
+)
 def test_record_of_another_shape_is_refused(body: bytes) -> None:
     content = b"rootrun-layer-record-1 %08x\n%b" % (zlib.crc32(body), body)
     with pytest.raises(StoreError, match="is damaged"):

@@ -121,7 +121,9 @@ def test_a_file_that_was_just_written_is_not_remembered(
     assert memory.recall(tmp_path / "fresh") == []
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b'{"stamp":[1],"blobs":[]}', b"[]", b"\xff"])
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b'{"stamp":[1],"blobs":[]}', b"[]", b"\xff", b"[" * 9999]
+)
 def test_a_damaged_memory_is_none(
     content: bytes, memory: VerifiedBlobs, blob: Path, tmp_path: Path
 ) -> None:
