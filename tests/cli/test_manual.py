@@ -21,6 +21,7 @@ _SECTIONS = (
         "THE ROOT",
         "ROOT EMULATION",
         "SYSTEM CALLS",
+        "NIX BUILDS",
         "LIMITS",
         "REPRODUCIBILITY",
         "BUGS",
