@@ -1,10 +1,11 @@
 """CRC-32 of contents, with holes in time that does not depend on their size."""
 
-import errno
 import os
 from zlib import crc32
 
-CHUNK_BYTES = 1 << 20
+from rootrun.layer.content import data_of
+
+_CHUNK_BYTES = 1 << 20
 _ZEROS_AT_ONCE = 1 << 16
 _ALL_ONES = 0xFFFFFFFF
 
@@ -47,30 +48,17 @@ def _applied(operator: list[int], state: int) -> int:
 
 def crc_of_file(fd: int, status: os.stat_result) -> int:
     """Return the CRC of the content of ``fd``; its holes are not read."""
-    if status.st_blocks * 512 >= status.st_size:
-        return _crc_of_part(fd, 0, status.st_size, crc=0)
     crc = position = 0
-    while position < status.st_size:
-        start = _seek_data(fd, position, end=status.st_size)
-        end = os.lseek(fd, start, os.SEEK_HOLE) if start < status.st_size else start
+    for start, end in data_of(fd, status):
         crc = crc32_zeros(crc, start - position)
         crc = _crc_of_part(fd, start, end, crc=crc)
         position = end
-    return crc
-
-
-def _seek_data(fd: int, position: int, *, end: int) -> int:
-    try:
-        return os.lseek(fd, position, os.SEEK_DATA)
-    except OSError as error:
-        if error.errno != errno.ENXIO:  # lseek(2): there is a hole up to the end
-            raise
-        return end
+    return crc32_zeros(crc, status.st_size - position)
 
 
 def _crc_of_part(fd: int, start: int, end: int, *, crc: int) -> int:
     while start < end:
-        chunk = os.pread(fd, min(CHUNK_BYTES, end - start), start)
+        chunk = os.pread(fd, min(_CHUNK_BYTES, end - start), start)
         if not chunk:
             break  # shorter than it was: the caller's sum will tell
         crc = crc32(chunk, crc)

@@ -5,7 +5,7 @@ import os
 import stat
 
 from rootrun.errors import LayerError
-from rootrun.layer.crc import CHUNK_BYTES
+from rootrun.layer.content import fill
 from rootrun.layer.entry import ROOT, Entry, EntryPath
 from rootrun.layer.ledger import Ledger, visit
 from rootrun.layer.metadata import kept_xattrs
@@ -89,8 +89,7 @@ def _copy(source: Visited, place: Place) -> None:
     try:
         fd = os.open(place.name, _CREATE, 0o600, dir_fd=place.directory_fd)
         try:
-            while chunk := os.read(source_fd, CHUNK_BYTES):
-                os.write(fd, chunk)
+            fill(fd, source_fd)
             os.chown(fd, status.st_uid, status.st_gid)
             for name, value in kept_xattrs(source_fd).items():
                 os.setxattr(fd, name, value)

@@ -3,11 +3,11 @@
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
+
+from rootrun.layer.content import data_of
 
 _FICLONE = 0x40049409  # linux/fs.h; not that of mips, powerpc and sparc, which say ENOTTY
 _BLOCK = 1 << 30
-_STAT_BLOCK = 512  # bytes, whatever the file system's (inode(7))
 # What says "not here, not so"; EPERM and ENOSYS come from seccomp filters.
 _REFUSED = frozenset(
     {
@@ -49,7 +49,7 @@ class ContentCopier:
                 return
         self.copies += 1
         end = 0
-        for start, end in _data_of(source_fd, status):
+        for start, end in data_of(source_fd, status):
             self._copy_range(source_fd, target_fd, start, end, device=device)
         if end < status.st_size:
             os.ftruncate(target_fd, status.st_size)
@@ -76,21 +76,3 @@ class ContentCopier:
             if not count:
                 raise OSError(errno.EIO, "ends before its size")
             start += count
-
-
-def _data_of(source_fd: int, status: os.stat_result) -> Iterator[tuple[int, int]]:
-    """Yield from where to where a file has data."""
-    size = status.st_size
-    if status.st_blocks * _STAT_BLOCK >= size:
-        yield 0, size
-        return
-    end = 0
-    while end < size:
-        try:
-            start = os.lseek(source_fd, end, os.SEEK_DATA)
-        except OSError as error:
-            if error.errno != errno.ENXIO:  # a hole up to the end (lseek(2))
-                raise
-            return
-        end = os.lseek(source_fd, start, os.SEEK_HOLE)
-        yield start, end

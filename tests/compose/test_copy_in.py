@@ -76,6 +76,16 @@ def test_what_is_new_has_the_source_s_mode_and_the_run_s_time(
         assert (status.st_uid, status.st_gid, status.st_mtime) == (0, 0, MTIME_S)
 
 
+def test_holes_stay_holes_and_files_without_a_size_are_read(root: Path, source: Path) -> None:
+    with (source / "sparse").open("wb") as content:
+        content.seek(64 << 20)
+        content.write(b"end")
+    copy(root, CopyIn(source=source), CopyIn(source=Path("/proc/version"), destination="/v"))
+    assert (root / "sparse").stat().st_blocks * 512 < 1 << 20
+    assert (root / "sparse").read_bytes() == bytes(64 << 20) + b"end"
+    assert (root / "v").read_bytes() == Path("/proc/version").read_bytes()
+
+
 DESTINATIONS = {
     "/": "file",
     "/usr": "usr/file",

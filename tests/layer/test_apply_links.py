@@ -8,6 +8,7 @@ import pytest
 
 from rootrun.errors import LayerError, UnsafeEntryError
 from rootrun.layer.entry import ROOT, EntryPath
+from tests.support.sparse import format_0
 from tests.support.tarball import device, directory, fifo, file, hardlink, symlink, whiteout
 from tests.support.unpacking import unpack
 
@@ -152,9 +153,13 @@ def test_hard_link_that_removes_its_own_target_is_refused(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_more_links_than_an_inode_can_have_become_copies(tmp_path: Path) -> None:
-    links = [hardlink(f"l{number}", "f") for number in range(66_000)]
-    unpacked = unpack(tmp_path, file("f", b"content", 0o4711, mtime=5), *links)
+    size = 8 << 20
+    sparse = format_0(f"{size - 7},7", b"content", size=size)
+    sparse.header.mode, sparse.header.mtime = 0o4711, 5
+    links = [hardlink(f"l{number}", "sparse") for number in range(66_000)]
+    unpacked = unpack(tmp_path, sparse, *links)
     last = unpacked.lstat("l65999")
-    assert (unpacked.root / "l65999").read_bytes() == b"content"
+    assert (unpacked.root / "l65999").read_bytes() == bytes(size - 7) + b"content"
     assert (stat.S_IMODE(last.st_mode), last.st_mtime) == (0o711, 5)
+    assert last.st_blocks * 512 < 1 << 20
     assert EntryPath("l65999") in unpacked.record.set_ids

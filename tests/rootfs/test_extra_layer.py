@@ -12,6 +12,7 @@ from rootrun.errors import LayerError
 from rootrun.layer.entry import EntryPath
 from rootrun.rootfs.extra_layer import put_right
 from tests.support.program import run_python
+from tests.support.sparse import format_0
 from tests.support.stacks import open_descriptors, stack_of
 from tests.support.tarball import (
     Member,
@@ -107,6 +108,20 @@ def test_directories_that_one_layer_has_alone_are_not_asked_for_one_by_one(
     started = time.process_time()
     assert put_right(stack, trees / "extra").is_empty
     assert time.process_time() - started < 1
+
+
+def test_holes_of_what_is_put_right_stay_holes(tmp_path: Path) -> None:
+    """A layer of 2 kB can have a set-id file of terabytes, which each run would write."""
+    size = 64 << 20
+    sparse = format_0(f"0,3,{size - 3},3", b"onetwo", size=size)
+    sparse.header.mode = 0o4755
+    tree = right(tmp_path, [sparse], [hardlink("link", "sparse")])
+    for name in ("sparse", "link"):
+        with (tree / name).open("rb") as content:
+            assert os.fstat(content.fileno()).st_blocks * 512 < 1 << 20
+            assert content.read(4) == b"one\0"
+            content.seek(-4, os.SEEK_END)
+            assert content.read() == b"\0two"
 
 
 @pytest.mark.root
