@@ -50,7 +50,7 @@ def test_json_tells_all_of_a_docker_archive(any_workplace: Workplace) -> None:
     assert told["rootfs"] == "overlay"
     assert set(told) == {
         *("imageId", "imageName", "imageTag", "manifestDigest", "layer", "base"),
-        *("output", "idMap", "rootfs"),
+        *("output", "idMap", "rootfs", "usage"),
     }
 
 
