@@ -81,7 +81,9 @@ def read_map(source: Source, stored_bytes: int) -> tuple[SparseMap, int]:
 
 
 def check_map(sparse_map: SparseMap, *, size_bytes: int, stored_bytes: int) -> None:
-    """Raise LayerError unless the parts are ascending, apart, inside the file and all stored."""
+    """Raise LayerError unless the parts are ascending, apart, inside a file and all stored."""
+    if not 0 <= size_bytes <= pax.MAX_INTEGER:
+        raise _malformed("a size that no file can have")
     position = total = 0
     for offset, length in sparse_map:
         if offset < position or length < 0 or offset + length > size_bytes:

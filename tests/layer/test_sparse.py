@@ -80,6 +80,17 @@ def test_map_that_cannot_be_is_refused(
         list(TarReader(io.BytesIO(tarball(members[form]))))
 
 
+@pytest.mark.parametrize("size", [1 << 63, 1 << 90, -1], ids=["64 bits", "more", "negative"])
+def test_size_that_no_file_can_have_is_refused(size: int) -> None:
+    block = bytearray(old_format([], b"", size=0))
+    block[483:495] = size.to_bytes(12, "big", signed=True)
+    block[483] |= 0x80  # a base-256 number
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    with pytest.raises(LayerError, match="a size that no file can have"):
+        list(TarReader(io.BytesIO(tarball(bytes(block)))))
+
+
 @pytest.mark.parametrize(
     "text",
     ["", ",", "1", "1,2,3", "-1,5", "0,-5", "a,b", "0, 5", "9" * 5000 + ",1", "0,1,,", "0,0x5"],
