@@ -4,6 +4,8 @@ BIN := build/venv/bin
 STAMP := build/venv/.made
 PYTEST_ARGS ?=
 TORTURE_ARGS ?=
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?=
 
 # Peers of Debian that the tests run rootrun against, shells that load its completions, and
 # compilers of static programs.
@@ -12,7 +14,7 @@ PEERS := acl attr buildah busybox-static charliecloud docker-registry fakeroot f
 	qemu-system-x86 skopeo squashfs-tools strace uidmap umoci xz-utils zsh zstd
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test check peers bench bench-fakeroot torture clean
+.PHONY: help env demo test check peers bench bench-fakeroot torture fuzz clean
 
 help:
 	@echo 'make demo    make the environment and a small base image, run a script in it, show the layer'
@@ -27,6 +29,7 @@ help:
 	@echo 'make vmtest-short  the part of it that CI runs'
 	@echo 'make bench-vm      measure the virtual machine that rootrun replaces beside it'
 	@echo 'make torture   hostile archives, failing system calls, kills, crowds of runs (as root)'
+	@echo 'make fuzz      look for inputs that break a reader; FUZZ_SECONDS=60 for each, FUZZ_TARGETS="layer config"'
 	@echo 'make clean   remove build/'
 
 env: $(STAMP)
@@ -64,6 +67,9 @@ bench-fakeroot: env
 
 torture: env
 	$(BIN)/python -m tests.torture $(TORTURE_ARGS)
+
+fuzz: env
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 vm-images: env
 	$(BIN)/python -m vmtests.prepare

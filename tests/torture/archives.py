@@ -19,6 +19,7 @@ from tests.support.images import (
     oci_members,
     outer_tar,
 )
+from tests.support.odd_documents import put_odd_value
 from tests.support.tarball import (
     Member,
     device,
@@ -139,12 +140,6 @@ def _damaged_archives(chooser: random.Random) -> Iterator[HostileImage]:
         yield HostileImage(f"header at {start} garbled, its checksum right", bytes(damaged))
 
 
-_VALUES: tuple[object, ...] = (
-    None, True, -1, 2**70, 1.5, "", "../../outside/secret", "/etc/passwd", [], {}, [[]], [None],
-    {"x": None}, "\udcff", "sha256:" + "0" * 64, "sha256:" + "A" * 64,
-)  # fmt: skip
-
-
 def _damaged_documents(chooser: random.Random) -> Iterator[HostileImage]:
     content = image_content([busybox_layer()])
     dialects: list[dict[str, bytes | str]] = [docker_members(content), {**oci_members(content)}]
@@ -153,28 +148,12 @@ def _damaged_documents(chooser: random.Random) -> Iterator[HostileImage]:
         for _ in range(60):
             name = chooser.choice(documents)
             document = json.loads(members[name])
-            _damage(document, chooser)
-            text = dumped(document).replace(b"1e400", b"NaN")
+            put_odd_value(document, chooser)
+            text = dumped(document)
             yield HostileImage(f"{name}: {text[:200]!r}", outer_tar({**members, name: text}))
     deep = docker_members(content)
     for text in (b"[" * 200_000, b'{"a":' * 200_000, b"9" * 100_000, b'[{"Config":NaN}]', b"\xff"):
         yield HostileImage(f"manifest {text[:9]!r}", outer_tar({**deep, "manifest.json": text}))
-
-
-def _damage(document: object, chooser: random.Random) -> None:
-    """Put an odd value somewhere into ``document``."""
-    value = chooser.choice(_VALUES)
-    keys: list[object] = []
-    if isinstance(document, dict):
-        keys = list(document)
-    elif isinstance(document, list):
-        keys = list(range(len(document)))
-    key = chooser.choice(keys)
-    inner = document[key]  # type: ignore[index] # one of its keys
-    if isinstance(inner, dict | list) and inner and chooser.random() < 0.8:
-        _damage(inner, chooser)
-    else:
-        document[key] = value  # type: ignore[index] # one of its keys
 
 
 def wrongs_of_archives(ground: Ground, *, seed: int, count: int | None) -> Iterator[list[str]]:
