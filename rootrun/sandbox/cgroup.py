@@ -78,19 +78,31 @@ def new_cgroup(parent: Path, settings: Mapping[str, str]) -> Iterator[Cgroup]:
     What killed runs left beside it goes too.
     """
     _sweep(parent)
-    path = parent / f"{_PREFIX}{os.urandom(6).hex()}"
     try:
-        path.mkdir()
-        descriptor = os.open(path, _OPEN_DIRECTORY)
+        path, descriptor = _make_locked(parent)
     except OSError as error:
-        raise SandboxError(f"make a control group: {path}: {error.strerror}") from error
+        raise SandboxError(f"make a control group: {parent}: {error.strerror}") from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)  # so that no other run takes it for a dead one's
         for name, value in settings.items():
             _set(path / name, value)
         yield Cgroup(path)
     finally:
         _remove(path)
+        os.close(descriptor)
+
+
+def _make_locked(parent: Path) -> tuple[Path, int]:
+    """Make a group; return its path, and a descriptor whose lock keeps other runs off it."""
+    while True:
+        path = parent / f"{_PREFIX}{os.urandom(6).hex()}"
+        path.mkdir()
+        try:
+            descriptor = os.open(path, _OPEN_DIRECTORY)
+        except FileNotFoundError:
+            continue  # another run took it for a dead one's
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if path.exists():
+            return path, descriptor
         os.close(descriptor)
 
 

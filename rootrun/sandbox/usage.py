@@ -18,7 +18,9 @@ _LONGEST_LIMITED_PAUSE_S = 0.02
 _NO_SAMPLES_PAUSE_S = 3600.0
 _COUNT_PAUSE_S = 0.002
 _LOADAVG_BYTES = 100
-_COST_FACTOR = 10  # looking takes at most a tenth of the time
+# Looking takes at most a tenth of the time where a limit depends on it, else a hundredth.
+_LIMITED_COST_FACTOR = 10
+_COST_FACTOR = 100
 _OPEN_PATH = os.O_PATH | os.O_CLOEXEC
 _OPEN_FILE = os.O_RDONLY | os.O_CLOEXEC
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -30,6 +32,7 @@ class UsageWatch:
     """Looks at the processes of this container from time to time, as their limits want it."""
 
     __slots__ = (
+        "_cost_factor",
         "_counter",
         "_descriptors",
         "_keeping",
@@ -51,6 +54,7 @@ class UsageWatch:
         self._descriptors = [os.open(path, _OPEN_PATH) for path in in_memory]
         is_limited = keeping.sampled_memory_bytes is not None
         self._longest_pause_s = _LONGEST_LIMITED_PAUSE_S if is_limited else _LONGEST_PAUSE_S
+        self._cost_factor = _LIMITED_COST_FACTOR if is_limited else _COST_FACTOR
         self._pause_s = _FIRST_PAUSE_S
         self._next_s = time.monotonic() + self._pause_s
         self.peak_memory_bytes = 0
@@ -78,7 +82,7 @@ class UsageWatch:
         memory_bytes = self._memory_bytes(self._proc)
         ended_s = time.monotonic()
         self._pause_s = max(
-            min(2 * self._pause_s, self._longest_pause_s), _COST_FACTOR * (ended_s - started_s)
+            min(2 * self._pause_s, self._longest_pause_s), self._cost_factor * (ended_s - started_s)
         )
         self._next_s = ended_s + self._pause_s
         self.peak_memory_bytes = max(self.peak_memory_bytes, memory_bytes)
