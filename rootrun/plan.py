@@ -89,7 +89,7 @@ def planned_config(
         diff_ids=diff_ids,
         edits=request.edits,
         created=request.created,
-        created_by=created_by(request),
+        created_by=(created_by(request),),
     )
 
 

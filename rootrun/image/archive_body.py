@@ -1,19 +1,21 @@
-"""The outer tar of an image archive: base blobs, the new layer, then small members.
+"""The outer tar of an image archive: base blobs, the new layers, then small members.
 
-All offsets follow from the sizes of the base's blobs, so that a forked child can copy them
+The offsets of the base's blobs follow from their sizes, so that a forked child can copy them
 while the parent writes behind them: both write at offsets, to the same descriptor.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
+from rootrun.image.blob import Blob
 from rootrun.image.blob_copy import copy_blob, verify_copy
 from rootrun.image.compression import Compression
 from rootrun.image.image import Layer
-from rootrun.image.layer_output import LayerOutput, WrittenLayer
+from rootrun.image.layer_output import LayerOutput
 from rootrun.image.output_file import OutputFile, require_space, writing
+from rootrun.image.written import layer_of, without_repetitions
 from rootrun.layer.entry import Entry, EntryPath, EntryType
 from rootrun.layer.header import BLOCK_BYTES, header_bytes
 
@@ -24,67 +26,69 @@ _CHECKSUM_FIELD = slice(148, 156)
 
 
 class ArchiveBody:
-    """The content of the archive in ``output``; ``base`` without repetitions.
+    """The content of the archive in ``output``, on top of ``base``.
 
-    ``directories`` are its first members, each one's parent before it.
+    ``directories`` are its first members, each one's parent before it. ``layers`` are those of
+    the image so far; blobs that several of them share are in the archive once.
     """
 
     def __init__(
         self,
         output: OutputFile,
-        base: list[Layer],
+        base: tuple[Layer, ...],
         *,
         compression: Compression,
         directories: tuple[str, ...] = (),
     ) -> None:
+        self.layers = list(base)
         self._output = output
-        self._base = base
+        self._base = without_repetitions(base)
         self._compression = compression
-        self._offsets: list[int] = []
+        self._blobs: dict[str, Blob] = {}  # in the archive, by the layers' stored keys
         self._end = 0
         for name in directories:
             self._write_header(_directory(name), self._end)
             self._end += BLOCK_BYTES
-        for layer in base:
-            self._offsets.append(self._end + BLOCK_BYTES)
-            self._end += BLOCK_BYTES + _padded(layer.blob.size_bytes)
+        for key, layer in self._base.items():
+            self._reserve(key, layer.blob.size_bytes)
         require_space(output.directory, self._end, target=output.target)
-        self._layer_start = self._end
 
     def write_base(self, is_verified: Callable[[Layer], bool]) -> None:
         """Copy the base's blobs; verify those of which nobody knows that they are right."""
-        for layer, offset in zip(self._base, self._offsets, strict=True):
-            with writing(self._output.target):
-                copy_blob(layer.blob, into=self._output.descriptor, at=offset)
+        for key, layer in self._base.items():
+            self._copy(layer, self._blobs[key].offset)
             if not is_verified(layer):
-                verify_copy(layer, self._output.path, offset=offset)
+                verify_copy(layer, self._output.path, offset=self._blobs[key].offset)
 
     @contextmanager
     def new_layer(self) -> Iterator[LayerOutput]:
-        """Open the new layer for writing, behind the base."""
-        start = self._layer_start + BLOCK_BYTES
-        layer = LayerOutput(self._output.write_at, start, self._compression)
+        """Open the next layer for writing, behind all others."""
+        layer = LayerOutput(self._output.write_at, self._end + BLOCK_BYTES, self._compression)
         yield layer
         written = layer.finish()
-        self._end = self._layer_start + BLOCK_BYTES + _padded(written.size_bytes)
+        if written.digest in self._blobs:
+            with writing(self._output.target):  # nothing of it may show between what follows
+                os.ftruncate(self._output.descriptor, self._end)
+        else:
+            self._reserve(written.digest, written.size_bytes)
+        blob = self._readable_blob(written.digest)
+        self.layers.append(layer_of(written, blob, position=len(self.layers) + 1))
 
-    def drop_new_layer(self) -> None:
-        """Take the new layer out again: the base has it already."""
-        self._end = self._layer_start
-        with writing(self._output.target):
-            os.ftruncate(self._output.descriptor, self._end)
+    def add_layer(self, layer: Layer) -> None:
+        """Copy the blob of ``layer`` behind all others, and have it be the next layer."""
+        key = layer.stored_key
+        if key not in self._blobs:
+            self._copy(layer, self._end + BLOCK_BYTES)
+            self._reserve(key, layer.blob.size_bytes)
+        self.layers.append(replace(layer, blob=self._readable_blob(key)))
 
-    def name_base(self, index: int, name: str) -> None:
-        """Write the header of a blob of the base."""
-        size_bytes = self._base[index].blob.size_bytes
-        self._write_header(_member(name, size_bytes), self._offsets[index] - BLOCK_BYTES)
-
-    def name_new_layer(self, name: str, written: WrittenLayer) -> None:
-        """Write the header of the new layer."""
-        self._write_header(_member(name, written.size_bytes), self._layer_start)
+    def name_layers(self, names: Mapping[str, str]) -> None:
+        """Write the headers of all blobs; ``names`` are the members', by stored key."""
+        for key, blob in self._blobs.items():
+            self._write_header(_member(names[key], blob.size_bytes), blob.offset - BLOCK_BYTES)
 
     def add(self, name: str, content: bytes) -> None:
-        """Append a member; the new layer must be written, or never will be."""
+        """Append a member; there must be no layer to come."""
         self._write_header(_member(name, len(content)), self._end)
         self._output.write_at(content, self._end + BLOCK_BYTES)
         self._end += BLOCK_BYTES + _padded(len(content))
@@ -99,6 +103,20 @@ class ArchiveBody:
         with writing(self._output.target):
             os.ftruncate(self._output.descriptor, self._end + 2 * BLOCK_BYTES)
             self._output.sync()
+
+    def _reserve(self, key: str, size_bytes: int) -> None:
+        """Give the blob ``key`` its place behind all others."""
+        offset = self._end + BLOCK_BYTES
+        self._blobs[key] = Blob(self._output.path, offset, size_bytes, whole_file=False)
+        self._end = offset + _padded(size_bytes)
+
+    def _readable_blob(self, key: str) -> Blob:
+        """Return where the blob ``key`` can be read by now: the base's may not be copied yet."""
+        return self._base[key].blob if key in self._base else self._blobs[key]
+
+    def _copy(self, layer: Layer, offset: int) -> None:
+        with writing(self._output.target):
+            copy_blob(layer.blob, into=self._output.descriptor, at=offset)
 
     def _write_header(self, entry: Entry, offset: int) -> None:
         self._output.write_at(member_header(entry), offset)

@@ -5,7 +5,7 @@ the image ``<hex>.json``, ``manifest.json`` (1.2) and ``repositories``. The id i
 which no two places in any image share unless all below them is the same.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from rootrun.image.image import Layer
 from rootrun.image.layer_output import LayerOutput
 from rootrun.image.manifest import ArchiveEntry, archive_manifest_bytes
 from rootrun.image.output_file import OutputFile, open_output_file
-from rootrun.image.written import WrittenImage, without_repetitions
+from rootrun.image.written import WrittenImage
 
 _VERSION = b"1.0"
 
@@ -38,21 +38,24 @@ class DockerArchiveSink:
         self, output: OutputFile, base: tuple[Layer, ...], *, compression: Compression
     ) -> None:
         self._output = output
-        self._base = base
-        self._distinct = without_repetitions(base)
-        self._body = ArchiveBody(output, list(self._distinct.values()), compression=compression)
-        self._layer: LayerOutput | None = None
+        self._body = ArchiveBody(output, base, compression=compression)
+
+    @property
+    def layers(self) -> Sequence[Layer]:
+        """The layers of the image so far; see Sink."""
+        return self._body.layers
 
     def write_base(self, is_verified: Callable[[Layer], bool]) -> None:
         """Copy the base's blobs; see Sink."""
         self._body.write_base(is_verified)
 
-    @contextmanager
-    def new_layer(self) -> Iterator[LayerOutput]:
-        """Open the new layer; see Sink."""
-        with self._body.new_layer() as layer:
-            yield layer
-        self._layer = layer
+    def new_layer(self) -> AbstractContextManager[LayerOutput]:
+        """Open the next layer; see Sink."""
+        return self._body.new_layer()
+
+    def add_layer(self, layer: Layer) -> None:
+        """Copy the next layer; see Sink."""
+        self._body.add_layer(layer)
 
     def finish(self, config_bytes: bytes, *, names: tuple[str, ...]) -> WrittenImage:
         """Write all that describes the layers; see Sink."""
@@ -76,25 +79,14 @@ class DockerArchiveSink:
 
     def _name_layers(self, diff_ids: tuple[Digest, ...]) -> list[_Place]:
         """Write the headers of the layers; return where each layer of the image is."""
-        keys = [layer.stored_key for layer in self._base]
-        if self._layer is not None:
-            keys.append(self._layer.written.digest)
+        keys = [layer.stored_key for layer in self.layers]
         members: dict[str, str] = {}
         places = []
         for key, chain in zip(keys, _chain_ids(diff_ids), strict=True):
             member = members.setdefault(key, f"{chain}/layer.tar")
             places.append(_Place(chain, member))
-        for index, key in enumerate(self._distinct):
-            self._body.name_base(index, members[key])
-        if self._layer is not None:
-            self._name_new_layer(self._layer, members)
+        self._body.name_layers(members)
         return places
-
-    def _name_new_layer(self, layer: LayerOutput, members: dict[str, str]) -> None:
-        if layer.written.digest in self._distinct:
-            self._body.drop_new_layer()
-        else:
-            self._body.name_new_layer(members[layer.written.digest], layer.written)
 
     def _write_v1_files(self, places: list[_Place], config: ImageConfig) -> None:
         parent: str | None = None

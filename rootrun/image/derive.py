@@ -1,13 +1,13 @@
 """The configuration of the new image, made of the base's and the user's edits."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from rootrun.errors import ImageError, UsageError
 from rootrun.image.config import ImageConfig, check_runtime, config_of, ordered_config
 from rootrun.image.digest import Digest
 from rootrun.image.document import JsonObject, get_object, get_texts
 from rootrun.image.edits import ConfigEdits
-from rootrun.image.history import append_step, repair_history
+from rootrun.image.history import append_steps, repair_history
 from rootrun.image.platform import machine_platform, parse_platform
 
 _LEFTOVERS = frozenset(
@@ -34,13 +34,13 @@ def derive_config(
     diff_ids: tuple[Digest, ...],
     edits: ConfigEdits,
     created: str,
-    created_by: str,
+    created_by: Sequence[str],
 ) -> ImageConfig:
     """Return the configuration of an image with the layers ``diff_ids`` on top of ``base``.
 
     ``architecture`` is as ``parse_platform`` takes it, None for the base's,
-    else the machine's. The base is inherited whole. The one new history entry
-    is an empty one if there is no layer more than the base has.
+    else the machine's. The base is inherited whole. The history has an entry more
+    for each of ``created_by``: of the new layers, or empty ones if there are none.
     """
     raw: JsonObject = {k: v for k, v in (base.raw if base else {}).items() if k not in _LEFTOVERS}
     base_count = len(base.diff_ids) if base else 0
@@ -49,9 +49,9 @@ def derive_config(
     raw["created"] = created
     raw["config"] = edited_runtime(base.runtime if base else {}, edits)
     raw["rootfs"] = {"type": "layers", "diff_ids": list(diff_ids)}
-    has_layer = len(diff_ids) > base_count
+    has_layers = len(diff_ids) > base_count
     raw["history"] = [
-        *append_step(history, created=created, created_by=created_by, has_layer=has_layer)
+        *append_steps(history, created=created, created_by=created_by, has_layers=has_layers)
     ]
     return _checked(raw, where="new image: config")
 

@@ -1,6 +1,6 @@
 """The history of an image: one entry a step, layers or not (image-spec 1.1, config.md)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rootrun.image.document import JsonObject, as_object, get_flag, get_list, get_text
 
@@ -38,14 +38,13 @@ def repair_history(
     return (*repaired, *(dict(unknown) for _ in range(-surplus)))
 
 
-def append_step(
-    entries: Sequence[JsonObject], *, created: str, created_by: str, has_layer: bool
+def append_steps(
+    entries: Sequence[JsonObject], *, created: str, created_by: Iterable[str], has_layers: bool
 ) -> tuple[JsonObject, ...]:
-    """Return ``entries`` and one more."""
-    step: JsonObject = {"created": created, "created_by": created_by}
-    if not has_layer:
-        step["empty_layer"] = True
-    return (*entries, step)
+    """Return ``entries`` and one more for each of ``created_by``."""
+    mark: JsonObject = {} if has_layers else {"empty_layer": True}
+    steps: list[JsonObject] = [{"created": created, "created_by": by} | mark for by in created_by]
+    return (*entries, *steps)
 
 
 def ordered_entry(entry: Mapping[str, object]) -> JsonObject:

@@ -5,22 +5,24 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from rootrun.errors import DigestMismatchError, ImageError, OutputError
 from rootrun.image.blob import file_blob
 from rootrun.image.blob_copy import copy_blob, verify_copy
 from rootrun.image.compression import Compression
+from rootrun.image.digest import Digest
 from rootrun.image.document import JsonObject, as_object, get_list, parse_object, to_bytes
 from rootrun.image.image import Layer
-from rootrun.image.layer_output import LayerOutput, WrittenLayer
+from rootrun.image.layer_output import LayerOutput
 from rootrun.image.layout import INDEX_FILE, LAYOUT_FILE, blob_name
 from rootrun.image.manifest import MAX_MANIFEST_BYTES, REF_NAME, parse_index
 from rootrun.image.oci_write import LAYOUT_BYTES, OciDocuments, describe_image, index_bytes
 from rootrun.image.output_file import file_mode, write_at, writing
 from rootrun.image.reference import OutputReference
 from rootrun.image.staging import Staging, open_staging
-from rootrun.image.written import WrittenImage, with_digest, without_repetitions
+from rootrun.image.written import WrittenImage, layer_of, with_digest, without_repetitions
 
 _NEW_LAYER = "new-layer"
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -39,32 +41,30 @@ class LayoutSink:
         output: OutputReference,
         compression: Compression,
     ) -> None:
+        self.layers = [with_digest(layer) for layer in base]
         self._staging = staging
-        self._base = tuple(map(with_digest, base))
+        self._base = without_repetitions(tuple(self.layers))
+        self._blobs = {key: layer.blob for key, layer in self._base.items()}
         self._output = output
         self._compression = compression
-        self._layer: WrittenLayer | None = None
         self._image: OciDocuments | None = None
 
     def write_base(self, is_verified: Callable[[Layer], bool]) -> None:
         """Link or copy the base's blobs, except those that the layout has; see Sink."""
-        for layer in without_repetitions(self._base).values():
+        for layer in self._base.values():
             known = is_verified(layer)
             assert layer.digest is not None
             if self._staging.joins and _has_blob(
                 self._staging.target / blob_name(layer.digest), layer, is_verified=known
             ):
                 continue
-            path = self._staging.path / blob_name(layer.digest)
-            with writing(self._output.path):
-                if not _link(layer, path):
-                    _copy(layer, path)
+            path = self._put(layer)
             if not known:
                 verify_copy(layer, path, offset=0)
 
     @contextmanager
     def new_layer(self) -> Iterator[LayerOutput]:
-        """Open the new layer; see Sink."""
+        """Open the next layer; see Sink."""
         path = self._staging.path / _NEW_LAYER
         with writing(self._output.path):
             descriptor = os.open(path, _CREATE, 0o600)
@@ -76,18 +76,29 @@ class LayoutSink:
         try:
             layer = LayerOutput(write, 0, self._compression)
             yield layer
-            self._layer = layer.finish()
+            written = layer.finish()
         finally:
             os.close(descriptor)
         with writing(self._output.path):
-            os.replace(path, self._staging.path / blob_name(self._layer.digest))
+            if written.digest in self._blobs:
+                os.unlink(path)
+            else:
+                os.replace(path, self._staging.path / blob_name(written.digest))
+                self._note(written.digest)
+        blob = self._blobs[written.digest]
+        self.layers.append(layer_of(written, blob, position=len(self.layers) + 1))
+
+    def add_layer(self, layer: Layer) -> None:
+        """Link or copy the next layer; see Sink."""
+        assert layer.digest is not None
+        if layer.digest not in self._blobs:
+            self._put(layer)
+            self._note(layer.digest)
+        self.layers.append(replace(layer, blob=self._blobs[layer.digest]))
 
     def finish(self, config_bytes: bytes, *, names: tuple[str, ...]) -> WrittenImage:
         """Write all that describes the layers; see Sink."""
-        layers: list[Layer | WrittenLayer] = list(self._base)
-        if self._layer is not None:
-            layers.append(self._layer)
-        image = describe_image(config_bytes, layers, names=names, ref=self._output.ref)
+        image = describe_image(config_bytes, self.layers, names=names, ref=self._output.ref)
         with writing(self._output.path):
             self._staging.write(blob_name(image.config_digest), config_bytes)
             self._staging.write(blob_name(image.entry.digest), image.manifest)
@@ -110,6 +121,18 @@ class LayoutSink:
                 self._staging.write(INDEX_FILE, index)
                 self._staging.sync()
                 self._staging.move_in((LAYOUT_FILE, INDEX_FILE))
+
+    def _put(self, layer: Layer) -> Path:
+        """Link or copy the blob of ``layer`` to its place, and return that."""
+        assert layer.digest is not None
+        path = self._staging.path / blob_name(layer.digest)
+        with writing(self._output.path):
+            if not _link(layer, path):
+                _copy(layer, path)
+        return path
+
+    def _note(self, digest: Digest) -> None:
+        self._blobs[digest] = file_blob(self._staging.path / blob_name(digest))
 
 
 @contextmanager

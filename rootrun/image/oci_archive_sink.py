@@ -1,18 +1,18 @@
 """Writing OCI archives: an OCI layout in one tar."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from rootrun.image.archive_body import ArchiveBody
 from rootrun.image.compression import Compression
 from rootrun.image.image import Layer
-from rootrun.image.layer_output import LayerOutput, WrittenLayer
+from rootrun.image.layer_output import LayerOutput
 from rootrun.image.layout import INDEX_FILE, LAYOUT_FILE, blob_name
 from rootrun.image.oci_write import LAYOUT_BYTES, describe_image, index_bytes
 from rootrun.image.output_file import OutputFile, open_output_file
 from rootrun.image.reference import OutputReference
-from rootrun.image.written import WrittenImage, with_digest, without_repetitions
+from rootrun.image.written import WrittenImage, with_digest
 
 # A reader that unpacks the archive makes missing parents itself, and gives them to root: skopeo
 # of an ordinary user then fails.
@@ -32,37 +32,35 @@ class OciArchiveSink:
     ) -> None:
         self._output = output
         self._ref = ref
-        self._base = tuple(map(with_digest, base))
-        self._distinct = without_repetitions(self._base)
         self._body = ArchiveBody(
             output,
-            list(self._distinct.values()),
+            tuple(map(with_digest, base)),
             compression=compression,
             directories=_DIRECTORIES,
         )
-        self._layer: LayerOutput | None = None
+
+    @property
+    def layers(self) -> Sequence[Layer]:
+        """The layers of the image so far; see Sink."""
+        return self._body.layers
 
     def write_base(self, is_verified: Callable[[Layer], bool]) -> None:
         """Copy the base's blobs; see Sink."""
         self._body.write_base(is_verified)
 
-    @contextmanager
-    def new_layer(self) -> Iterator[LayerOutput]:
-        """Open the new layer; see Sink."""
-        with self._body.new_layer() as layer:
-            yield layer
-        self._layer = layer
+    def new_layer(self) -> AbstractContextManager[LayerOutput]:
+        """Open the next layer; see Sink."""
+        return self._body.new_layer()
+
+    def add_layer(self, layer: Layer) -> None:
+        """Copy the next layer; see Sink."""
+        self._body.add_layer(layer)
 
     def finish(self, config_bytes: bytes, *, names: tuple[str, ...]) -> WrittenImage:
         """Write all that describes the layers; see Sink."""
-        layers: list[Layer | WrittenLayer] = list(self._base)
-        for index, layer in enumerate(self._distinct.values()):
-            assert layer.digest is not None
-            self._body.name_base(index, blob_name(layer.digest))
-        if self._layer is not None:
-            layers.append(self._layer.written)
-            self._name_new_layer(self._layer.written)
-        image = describe_image(config_bytes, layers, names=names, ref=self._ref)
+        digests = [layer.digest for layer in self.layers if layer.digest is not None]  # all
+        self._body.name_layers({digest: blob_name(digest) for digest in digests})
+        image = describe_image(config_bytes, self.layers, names=names, ref=self._ref)
         image_id = image.config_digest
         self._body.add(blob_name(image_id), config_bytes)
         self._body.add(blob_name(image.entry.digest), image.manifest)
@@ -74,12 +72,6 @@ class OciArchiveSink:
     def commit(self) -> None:
         """Give the archive its name; see Sink."""
         self._output.commit()
-
-    def _name_new_layer(self, written: WrittenLayer) -> None:
-        if written.digest in self._distinct:
-            self._body.drop_new_layer()
-        else:
-            self._body.name_new_layer(blob_name(written.digest), written)
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from rootrun.image.compression import Compression
 from rootrun.image.digest import Digest, digest_of
 from rootrun.image.document import JsonObject, to_bytes
 from rootrun.image.image import Layer
-from rootrun.image.layer_output import WrittenLayer
 from rootrun.image.manifest import (
     CONFIG_TYPE,
     FULL_NAME,
@@ -37,21 +36,20 @@ class OciDocuments(NamedTuple):
     entry: Descriptor
 
 
-def layer_descriptor(layer: Layer | WrittenLayer) -> Descriptor:
+def layer_descriptor(layer: Layer) -> Descriptor:
     """Return the descriptor of a layer whose digest is known.
 
     The type is that of the content; docker's types and those of layers that
     were not to be distributed become OCI's, so that one manifest has one kind.
     """
     assert layer.digest is not None
-    size_bytes = layer.size_bytes if isinstance(layer, WrittenLayer) else layer.blob.size_bytes
     media_type = _LAYER_TYPE + _SUFFIXES[layer.compression]
-    return Descriptor(media_type, layer.digest, size_bytes)
+    return Descriptor(media_type, layer.digest, layer.blob.size_bytes)
 
 
 def describe_image(
     config_bytes: bytes,
-    layers: Iterable[Layer | WrittenLayer],
+    layers: Iterable[Layer],
     *,
     names: tuple[str, ...],
     ref: str | None,

@@ -1,6 +1,6 @@
 """Where the new image goes: one interface to all kinds of output."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -18,21 +18,31 @@ __all__ = ["LayerOutput", "Sink", "WrittenImage", "WrittenLayer", "open_sink"]
 class Sink(Protocol):
     """An image in the making. What was written disappears with the context unless committed."""
 
+    @property
+    def layers(self) -> Sequence[Layer]:
+        """The layers of the image so far, the base's first.
+
+        The blobs of the new ones can be read until ``commit``.
+        """
+
     def write_base(self, is_verified: Callable[[Layer], bool]) -> None:
         """Write the base's blobs, and verify those that ``is_verified`` does not vouch for.
 
-        May run in a forked child beside ``new_layer``: both write at offsets
-        that are known beforehand. Must be done before ``finish``.
+        May run in a forked child beside ``new_layer`` and ``add_layer``: nobody writes where the
+        other does. Must be done before ``finish``.
         """
 
     def new_layer(self) -> AbstractContextManager[LayerOutput]:
-        """Open the new layer, once; what it holds is written when the context ends well."""
+        """Open the next layer; it is one of ``layers`` when the context has ended well."""
+
+    def add_layer(self, layer: Layer) -> None:
+        """Make ``layer`` the next one, its blob as it is; the digest must be known and right."""
 
     def finish(self, config_bytes: bytes, *, names: tuple[str, ...]) -> WrittenImage:
         """Write configuration and manifest, and bring all to the disk.
 
         ``names`` are ``NAME:TAG``. The configuration must list the diff_ids of
-        the base and of the new layer.
+        the base and of the new layers.
         """
 
     def commit(self) -> None:
@@ -48,7 +58,7 @@ def open_sink(
 ) -> AbstractContextManager[Sink]:
     """Open ``output`` for an image on top of ``base``.
 
-    ``compression`` is that of the new layer. Raises OutputError where it
+    ``compression`` is that of the layers that are packed. Raises OutputError where it
     cannot be written, at once as far as that can be known; nothing of an
     existing output changes before ``commit``.
     """

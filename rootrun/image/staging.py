@@ -125,9 +125,8 @@ def _sync_file(path: Path, *, mode: int) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         status = os.fstat(descriptor)
-        if status.st_nlink > 1:
-            return  # the base's own file: it is on the disk, and its mode is its owner's business
-        if stat.S_IMODE(status.st_mode) != mode:
+        # The mode of a link is the business of the other name's owner.
+        if status.st_nlink == 1 and stat.S_IMODE(status.st_mode) != mode:
             os.fchmod(descriptor, mode)
         os.fsync(descriptor)
     finally:

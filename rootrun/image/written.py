@@ -3,9 +3,11 @@
 from dataclasses import replace
 from typing import NamedTuple
 
+from rootrun.image.blob import Blob
 from rootrun.image.compression import Compression
 from rootrun.image.digest import Digest
 from rootrun.image.image import Layer
+from rootrun.image.layer_output import WrittenLayer
 from rootrun.image.stream import content_digests
 
 
@@ -19,7 +21,7 @@ class WrittenImage(NamedTuple):
 def without_repetitions(base: tuple[Layer, ...]) -> dict[str, Layer]:
     """Return the layers by key, each blob once, in the order of their first places.
 
-    The key of a blob whose digest is known is that digest: the new layer may
+    The key of a blob whose digest is known is that digest: a new layer may
     turn out to be one of them.
     """
     distinct: dict[str, Layer] = {}
@@ -38,3 +40,16 @@ def with_digest(layer: Layer) -> Layer:
     if layer.compression is Compression.NONE:
         return replace(layer, digest=layer.diff_id)
     return replace(layer, digest=content_digests(layer.blob, layer.compression)[0])
+
+
+def layer_of(written: WrittenLayer, blob: Blob, *, position: int) -> Layer:
+    """Return the layer that was written, and is the topmost so far; its content is at ``blob``."""
+    return Layer(
+        blob=blob,
+        diff_id=written.diff_id,
+        digest=written.digest,
+        compression=written.compression,
+        media_type="",
+        position=position,
+        count=position,
+    )

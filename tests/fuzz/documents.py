@@ -47,7 +47,7 @@ def _derived(base: ImageConfig | None, edits: ConfigEdits) -> ImageConfig:
         diff_ids=base.diff_ids if base else (),
         edits=edits,
         created="1970-01-01T00:00:01Z",
-        created_by="fuzz",
+        created_by=("fuzz",),
     )
 
 

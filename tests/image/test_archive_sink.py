@@ -87,7 +87,7 @@ def test_reader_of_the_first_format_alone_can_rebuild_the_image(tmp_path: Path) 
         for member in archive:
             if not member.name.endswith(".json"):
                 first_format.addfile(member, archive.extractfile(member))
-    write_image(tmp_path / "v1.tar", tmp_path / "again.tar", layer=None)
+    write_image(tmp_path / "v1.tar", tmp_path / "again.tar", layers=())
     image = assert_image_valid(tmp_path / "again.tar")
     assert image.layers == [*LAYERS, NEW_LAYER]
     assert image.config["config"] == {"Env": ["A=1"]}

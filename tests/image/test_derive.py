@@ -1,6 +1,7 @@
 """The new configuration: inherited, edited, and in order."""
 
 import json
+from collections.abc import Sequence
 from typing import cast
 
 import pytest
@@ -33,16 +34,17 @@ def _derived(
     edits: ConfigEdits | None = None,
     *,
     architecture: str | None = None,
-    has_layer: bool = True,
+    layers: Sequence[Digest] = (NEW,),
+    created_by: Sequence[str] = ("rootrun --script setup.sh",),
 ) -> JsonObject:
     inherited = base.diff_ids if base else ()
     config = derive_config(
         base,
         architecture=architecture,
-        diff_ids=(*inherited, NEW) if has_layer else inherited,
+        diff_ids=(*inherited, *layers),
         edits=edits or ConfigEdits(),
         created=CREATED,
-        created_by="rootrun --script setup.sh",
+        created_by=created_by,
     )
     return cast("JsonObject", json.loads(config.to_bytes()))
 
@@ -70,8 +72,15 @@ def test_one_layer_and_one_step_are_added() -> None:
     assert derived["history"] == [{"created_by": "one"}, {"created_by": "two"}, step]
 
 
+def test_each_of_several_layers_has_a_step() -> None:
+    derived = _derived(_base(), layers=(NEW, ONE), created_by=("first", "second"))
+    history = cast("list[JsonObject]", derived["history"])
+    assert [step["created_by"] for step in history] == ["one", "two", "first", "second"]
+    assert not any("empty_layer" in step for step in history)
+
+
 def test_step_without_a_layer_says_so() -> None:
-    history = cast("list[JsonObject]", _derived(_base(), has_layer=False)["history"])
+    history = cast("list[JsonObject]", _derived(_base(), layers=())["history"])
     assert history[-1]["empty_layer"] is True
 
 

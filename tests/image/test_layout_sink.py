@@ -58,7 +58,7 @@ def test_image_joins_the_others_of_a_layout(tmp_path: Path) -> None:
 
 def test_image_of_the_same_ref_is_replaced(tmp_path: Path) -> None:
     write_image(None, f"oci:{tmp_path}/out:x")
-    write_image(None, f"oci:{tmp_path}/out:x", layer=LAYERS[0])
+    write_image(None, f"oci:{tmp_path}/out:x", layers=[LAYERS[0]])
     assert len(_index(tmp_path / "out")) == 1
     assert assert_image_valid(tmp_path / "out").layers == [LAYERS[0]]
 

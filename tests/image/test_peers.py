@@ -112,7 +112,7 @@ def test_skopeo_reads_names_with_a_registry(tmp_path: Path) -> None:
 def test_layer_listed_twice_is_copied_by_skopeo(tmp_path: Path) -> None:
     """AC15."""
     base = docker_archive(tmp_path / "base.tar", [LAYERS[0], LAYERS[1], LAYERS[0]])
-    write_image(base, tmp_path / "out.tar", layer=LAYERS[1])
+    write_image(base, tmp_path / "out.tar", layers=[LAYERS[1]])
     _skopeo("copy", f"docker-archive:{tmp_path}/out.tar", f"oci:{tmp_path}/copy:x")
     assert len(_read(f"oci:{tmp_path}/copy:x", tmp_path)) == 4
 

@@ -87,22 +87,58 @@ def test_layer_that_is_listed_twice_is_stored_once(output: str, tmp_path: Path) 
 
 @outputs
 def test_layer_that_the_base_has_already_is_not_stored_again(output: str, base: Path) -> None:
-    write_image(base, output, layer=LAYERS[0])
+    write_image(base, output, layers=[LAYERS[0]])
     assert assert_image_valid(Path("out")).layers == [*LAYERS, LAYERS[0]]
 
 
 @outputs
-@pytest.mark.parametrize("layer", [NEW_LAYER, None], ids=["one-layer", "no-layer"])
-def test_image_without_base_is_valid(output: str, layer: bytes | None) -> None:
-    write_image(None, output, layer=layer)
-    assert assert_image_valid(Path("out")).layers == ([layer] if layer else [])
+@pytest.mark.parametrize("layers", [[NEW_LAYER], []], ids=["one-layer", "no-layer"])
+def test_image_without_base_is_valid(output: str, layers: list[bytes]) -> None:
+    write_image(None, output, layers=layers)
+    assert assert_image_valid(Path("out")).layers == layers
+
+
+@outputs
+@compressions
+def test_layers_follow_each_other_and_equal_ones_are_stored_once(
+    base: Path, output: str, compression: Compression
+) -> None:
+    big = tarball(file("big", os.urandom(100_000)))
+    layers = [big, NEW_LAYER, big, LAYERS[0], NEW_LAYER]
+    write_image(base, output, layers=layers, compression=compression)
+    assert assert_image_valid(Path("out")).layers == [*LAYERS, *layers]
+    assert len(_bytes_of(Path("out"))) < 2 * len(big)
+
+
+@outputs
+@compressions
+def test_layer_that_is_added_has_the_bytes_of_one_that_is_packed(
+    base: Path, output: str, compression: Compression
+) -> None:
+    layers = [NEW_LAYER, LAYERS[0], NEW_LAYER]
+    write_image(base, output, layers=layers, compression=compression)
+    os.rename("out", "packed")
+    write_image(None, "oci:stored", layers=layers, compression=compression)
+    write_image(base, output, layers=opened("stored").layers, compression=compression)
+    assert _bytes_of(Path("out")) == _bytes_of(Path("packed"))
+
+
+@outputs
+def test_layers_can_be_read_before_the_image_is_complete(base: Path, output: str) -> None:
+    target = parse_output_reference(output)
+    with open_sink(target, base=opened(base).layers, scratch=Path()) as sink:
+        for content in (NEW_LAYER, LAYERS[0], NEW_LAYER):
+            with sink.new_layer() as new:
+                new.write(content)
+        read = [layer.blob.read(limit_bytes=1 << 20, where="layer") for layer in sink.layers]
+    assert read == [*LAYERS, NEW_LAYER, LAYERS[0], NEW_LAYER]
 
 
 @outputs
 def test_chain_of_outputs_accumulates_layers(output: str, base: Path) -> None:
     write_image(base, output)
     os.rename("out", "first")
-    write_image("first", output, layer=tarball(file("second")))
+    write_image("first", output, layers=[tarball(file("second"))])
     image = assert_image_valid(Path("out"))
     assert image.layers == [*LAYERS, NEW_LAYER, tarball(file("second"))]
 

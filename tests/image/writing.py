@@ -1,7 +1,7 @@
 """One whole image written through a sink, as the pipeline does it but without a script."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rootrun.image.compression import Compression
@@ -27,12 +27,15 @@ def write_image(
     base: str | Path | None,
     output: str | Path,
     *,
-    layer: bytes | None = NEW_LAYER,
+    layers: Sequence[bytes | Layer] = (NEW_LAYER,),
     compression: Compression = Compression.NONE,
     is_verified: Callable[[Layer], bool] = nothing_is_verified,
     forked: bool = False,
 ) -> WrittenImage:
-    """Write ``layer`` on top of ``base`` to ``output``; ``forked`` copies the base in a child."""
+    """Write ``layers`` on top of ``base`` to ``output``; ``forked`` copies the base in a child.
+
+    Content is packed, a ``Layer`` is added as it is.
+    """
     reference = parse_image_reference(os.fspath(base)) if base else None
     target = parse_output_reference(os.fspath(output))
     scratch = target.path.absolute().parent
@@ -44,18 +47,19 @@ def write_image(
             _in_child(lambda: sink.write_base(is_verified))
         else:
             sink.write_base(is_verified)
-        diff_ids = image.config.diff_ids
-        if layer is not None:
+        for layer in layers:
+            if isinstance(layer, Layer):
+                sink.add_layer(layer)
+                continue
             with sink.new_layer() as new:
                 new.write(layer)
-            diff_ids += (new.written.diff_id,)
         config = derive_config(
             image.config,
             architecture=None,
-            diff_ids=diff_ids,
+            diff_ids=tuple(layer.diff_id for layer in sink.layers),
             edits=ConfigEdits(),
             created=CREATED,
-            created_by="test",
+            created_by=("test",) * max(1, len(layers)),
         )
         written = sink.finish(config.to_bytes(), names=NAMES)
         sink.commit()
