@@ -4,6 +4,7 @@ import os
 import stat
 
 from rootrun.layer.attributes import set_directory_mode
+from rootrun.layer.checksum import held_of
 from rootrun.layer.entry import ROOT, EntryPath, EntryType, parent
 from rootrun.layer.ledger import Ledger
 from rootrun.layer.metadata import kept_xattrs
@@ -58,9 +59,15 @@ def _finish(path: EntryPath, fd: int, ledger: Ledger) -> None:
     mode = set_directory_mode(fd, wanted.mode)
     time_ns = wanted.mtime_s * 1_000_000_000
     os.utime(fd, ns=(time_ns, time_ns))
-    ledger.add_other(path, st_mode=stat.S_IFDIR | mode, mtime_s=wanted.mtime_s)
+    status = os.fstat(fd)
+    ledger.add_other(
+        path,
+        st_mode=stat.S_IFDIR | mode,
+        mtime_s=wanted.mtime_s,
+        held=held_of(fd, status),
+    )
     if mode != wanted.mode and path not in ledger.entries:
-        status, xattrs = os.fstat(fd), kept_xattrs(fd)
+        xattrs = kept_xattrs(fd)
         recorded = Recorded(
             EntryType.DIRECTORY, wanted.mode, status.st_uid, status.st_gid, xattrs=xattrs
         )

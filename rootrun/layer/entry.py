@@ -75,8 +75,13 @@ def is_kept_xattr(name: str) -> bool:
     taken from an image it would steer the mount, written to one it would leak.
     """
     return name == "security.capability" or (
-        name.startswith("user.") and not name.startswith("user.overlay.")
+        name.startswith("user.") and not is_overlay_xattr(name)
     )
+
+
+def is_overlay_xattr(name: str) -> bool:
+    """Say whether overlayfs keeps its own state in this extended attribute."""
+    return name.startswith("user.overlay.")
 
 
 def join(directory: EntryPath, name: str) -> EntryPath:

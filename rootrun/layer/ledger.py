@@ -7,7 +7,9 @@ from typing import NamedTuple
 from rootrun.errors import LayerError
 from rootrun.layer.checksum import (
     MASK,
-    LinkedContents,
+    NOTHING_HELD,
+    Held,
+    LinkedFiles,
     entry_checksum,
     visited_checksum,
 )
@@ -44,7 +46,7 @@ class Ledger:
         self.foreign_links: dict[EntryPath, EntryPath] = {}
         self.set_ids: set[EntryPath] = set()
         self.directories: dict[EntryPath, DirectoryState] = {}
-        self.contents = LinkedContents()
+        self.files = LinkedFiles()
         self.entry_count = self.size_bytes = 0
         self._checksum = 0
         self._implied_bytes = 0
@@ -72,7 +74,9 @@ class Ledger:
         if recorded.type is EntryType.FILE and recorded.mode & SET_ID_BITS:
             self.set_ids.add(path)
 
-    def add_file(self, path: EntryPath, entry: Entry, *, mode: int, content_crc: int) -> None:
+    def add_file(
+        self, path: EntryPath, entry: Entry, *, mode: int, content_crc: int, held: Held
+    ) -> None:
         """Count a regular file that is on the disk with ``mode``."""
         self.size_bytes += entry.size_bytes
         self._checksum += entry_checksum(
@@ -81,15 +85,14 @@ class Ledger:
             size_bytes=entry.size_bytes,
             mtime_s=entry.mtime_s,
             content_crc=content_crc,
+            held=held,
         )
 
     def add_other(
-        self, path: EntryPath, *, st_mode: int, mtime_s: int = 0, link_target: str = ""
+        self, path: EntryPath, *, st_mode: int, mtime_s: int = 0, held: Held = NOTHING_HELD
     ) -> None:
         """Count a path on the disk that has no content."""
-        self._checksum += entry_checksum(
-            path, st_mode=st_mode, mtime_s=mtime_s, link_target=link_target
-        )
+        self._checksum += entry_checksum(path, st_mode=st_mode, mtime_s=mtime_s, held=held)
 
     def is_deletion(self, visited: Visited) -> bool:
         """Say whether a whiteout is there that is no placeholder."""
@@ -99,7 +102,7 @@ class Ledger:
 
     def add_visited(self, visited: Visited) -> None:
         """Count a path as the disk has it now."""
-        self._checksum += visited_checksum(visited, self.contents)
+        self._checksum += visited_checksum(visited, self.files)
 
     def forget(self, visited: Visited) -> None:
         """Undo what was noted of a path that is about to be removed."""
@@ -113,9 +116,9 @@ class Ledger:
             self.implicit.discard(path)
             self.opaque.discard(path)
             return
-        self._checksum -= visited_checksum(visited, self.contents)
+        self._checksum -= visited_checksum(visited, self.files)
         if status.st_nlink == 1:
-            self.contents.drop(status.st_ino)
+            self.files.drop(status.st_ino)
 
     def freeze(self) -> LayerRecord:
         """Return the record."""

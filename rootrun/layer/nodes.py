@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from zlib import crc32
 
 from rootrun.layer.attributes import Owners, clear_xattrs, kept_of, set_xattrs
+from rootrun.layer.checksum import held_of
 from rootrun.layer.crc import crc32_zeros
 from rootrun.layer.entry import ROOT, SET_ID_BITS, Entry, EntryPath, parent
 from rootrun.layer.ledger import Ledger, visit
@@ -43,9 +44,10 @@ class Nodes:
                 is_true &= set_xattrs(fd, xattrs)
                 os.fchmod(fd, mode)
             os.utime(fd, ns=_times(entry))
+            held = held_of(fd, os.fstat(fd), may_have_xattrs=bool(xattrs))
         finally:
             os.close(fd)
-        self._ledger.add_file(place.path, entry, mode=mode, content_crc=crc)
+        self._ledger.add_file(place.path, entry, mode=mode, content_crc=crc, held=held)
         if not is_true or mode != entry.mode:
             self._record(place.path, entry, mode=entry.mode, xattrs=xattrs)
 
@@ -88,9 +90,6 @@ class Nodes:
         place, _ = self._ground.fresh(
             place, lambda at: os.symlink(target, at.name, dir_fd=at.directory_fd)
         )
-        self._ledger.add_other(
-            place.path, st_mode=stat.S_IFLNK, mtime_s=entry.mtime_s, link_target=target
-        )
         self._finish(place, entry, disk_mode=0o777, mode=0o777)
 
     def fifo(self, place: Place, entry: Entry) -> None:
@@ -99,7 +98,6 @@ class Nodes:
         place, _ = self._ground.fresh(
             place, lambda at: os.mkfifo(at.name, mode, dir_fd=at.directory_fd)
         )
-        self._ledger.add_other(place.path, st_mode=stat.S_IFIFO | mode, mtime_s=entry.mtime_s)
         self._finish(place, entry, disk_mode=mode, mode=entry.mode)
 
     def device(self, place: Place, entry: Entry) -> None:
@@ -124,7 +122,7 @@ class Nodes:
         if not make_whiteout(place.name, directory_fd=place.directory_fd):
             os.close(os.open(place.name, _CREATE, 0, dir_fd=place.directory_fd))
             os.utime(place.name, (0, 0), dir_fd=place.directory_fd)
-            self._ledger.add_other(place.path, st_mode=stat.S_IFREG)
+            self._count(place)
             self._ledger.unmarked.add(place.path)
             return
         self._ledger.add_other(place.path, st_mode=_WHITEOUT)
@@ -137,8 +135,14 @@ class Nodes:
         xattrs = _without_user(entry)
         is_true = self._owners.give(place.name, entry, directory_fd=place.directory_fd)
         os.utime(place.name, ns=_times(entry), dir_fd=place.directory_fd, follow_symlinks=False)
+        self._count(place)
         if not is_true or xattrs or disk_mode != mode:
             self._record(place.path, entry, mode=mode, xattrs=xattrs)
+
+    def _count(self, place: Place) -> None:
+        made = visit(place.path, place.directory_fd, place.name)
+        if made is not None:
+            self._ledger.add_visited(made)
 
     def _record(
         self, path: EntryPath, entry: Entry, *, mode: int, xattrs: Mapping[str, bytes]

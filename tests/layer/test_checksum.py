@@ -10,7 +10,7 @@ import pytest
 
 from rootrun.layer.checksum import checksum_tree
 from rootrun.layer.crc import crc32_zeros, crc_of_file
-from tests.support.tarball import directory, file, hardlink, symlink, whiteout
+from tests.support.tarball import directory, fifo, file, hardlink, opaque, symlink, whiteout
 from tests.support.unpacking import unpack
 
 
@@ -57,13 +57,39 @@ def _retarget(root: Path) -> None:
         lambda root: (root / "d").chmod(0o700),
         lambda root: os.utime(root / "d", (1, 1)),
         lambda root: (root / "gone").unlink(),
+        lambda root: os.setxattr(root / "d/f", "user.k", b"v"),
+        lambda root: os.setxattr(root / "x", "user.k", b"w"),
+        lambda root: os.removexattr(root / "x", "user.k"),
+        lambda root: os.setxattr(root / "d", "user.k", b"v"),
+        lambda root: os.removexattr(root / "o", "user.overlay.opaque"),
     ],
-    ids=["bit", "swap", "link", "cut", "lost", "new", "mode", "directory", "time", "whiteout"],
+    ids=[
+        *("bit", "swap", "link", "cut", "lost", "new", "mode", "directory", "time", "whiteout"),
+        *("new attribute", "attribute", "lost attribute", "attribute of a directory", "opaque"),
+    ],
 )
 def test_damage_is_found(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    _assert_found(tmp_path, damage)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("path", [".", "d", "d/f", "l", "p"])
+@pytest.mark.parametrize("owner", [(1, -1), (-1, 1)], ids=["user", "group"])
+def test_another_owner_is_found(tmp_path: Path, path: str, owner: tuple[int, int]) -> None:
+    _assert_found(tmp_path, lambda root: os.chown(root / path, *owner, follow_symlinks=False))
+
+
+@pytest.mark.root
+def test_another_capability_is_found(tmp_path: Path) -> None:
+    capability = bytes.fromhex("0000000200040000000000000000000000000000")
+    _assert_found(tmp_path, lambda root: os.setxattr(root / "x", "security.capability", capability))
+
+
+def _assert_found(tmp_path: Path, damage: Callable[[Path], None]) -> None:
     unpacked = unpack(
         tmp_path, directory("d"), file("d/f", b"x" * 100_000), file("d/a", b"1"), file("d/b", b"2"),
-        symlink("l", "target"), whiteout("gone"), directory("."),
+        symlink("l", "target"), whiteout("gone"), directory("."), opaque("o"), fifo("p"),
+        file("x", xattrs={"user.k": b"v"}),
     )  # fmt: skip
     before = _checksum(unpacked.root)
     assert before == unpacked.record.checksum
