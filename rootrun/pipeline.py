@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from rootrun.attempt import Job, attempt
+from rootrun.attempt import Attempt, Job, attempt
 from rootrun.compose.base_image import opened_image, unpacked_base
 from rootrun.errors import ImageError, LayerError, StoreError, told_as
 from rootrun.image.digest import digest_of, hex_of
@@ -29,8 +29,9 @@ from rootrun.plan import (
 )
 from rootrun.progress import Progress
 from rootrun.request import Request
-from rootrun.result import LayerResult, RunResult
+from rootrun.result import LayerResult, RunResult, Usage
 from rootrun.rootfs.scratch import scratch_directory, sweep_dead
+from rootrun.rootfs.verification import Verification
 from rootrun.sandbox.child import run_in_child
 from rootrun.sandbox.idmap_choice import choose_id_map
 from rootrun.sandbox.userns import enter_namespaces
@@ -53,11 +54,14 @@ def run(request: Request, *, progress: Progress) -> RunResult:
         config = planned_config(request, image.config, image.config.diff_ids)
         check_before_run(request, image, config)
         steps = read_steps(request)
+        progress.ended("open image")
 
         id_map = enter_namespaces(choose_id_map(request.sandbox.id_map))
         log.info("id map: %s", describe(id_map))
         sweep_dead(scratch)
+        progress.ended("namespaces")
         sink = cleanup.enter_context(_open_output(request, image, scratch))
+        progress.ended("open output")
         base = cleanup.enter_context(
             unpacked_base(
                 image, scratch=scratch, places=request.scratch, id_map=id_map, progress=progress
@@ -66,12 +70,9 @@ def run(request: Request, *, progress: Progress) -> RunResult:
         job = Job(request, base, config, steps, id_map)
         with told_as(StoreError, "make the root", scratch):
             first = cleanup.enter_context(attempt(job, scratch=scratch))
-        is_verified, started_s = base.verification.is_verified, time.monotonic()
-        with run_in_child(lambda: sink.write_base(is_verified), name="copy base") as copying:
-            usage = first.run(alongside=[copying])
-            copying.wait()
-        base.verification.note_copied()
-
+        progress.ended("rootfs")
+        started_s = time.monotonic()
+        usage = _run_steps(first, sink, base.verification, progress=progress)
         with told_as(LayerError, "pack the layer", scratch):
             layer = _write_layer(first.changes, sink, progress=progress)
         if request.is_checked:
@@ -84,9 +85,11 @@ def run(request: Request, *, progress: Progress) -> RunResult:
                 started_s=started_s,
                 layer_bytes=layer.size_bytes,
             )
+            progress.ended("second run")
         result = _finish(request, image, sink, layer)
         sink.commit()
         base.verification.remember()
+        progress.ended("output")
         return replace(result, id_map=id_map.key, rootfs=first.rootfs.backend, usage=usage)
 
 
@@ -94,6 +97,21 @@ def _open_output(request: Request, image: Image, scratch: Path) -> AbstractConte
     return open_sink(
         request.output, base=image.layers, scratch=scratch, compression=request.compression
     )
+
+
+def _run_steps(
+    first: Attempt, sink: Sink, verification: Verification, *, progress: Progress
+) -> Usage:
+    """Run the steps while a child copies the base to the output."""
+    is_verified = verification.is_verified
+    with run_in_child(lambda: sink.write_base(is_verified), name="copy base") as copying:
+        usage = first.run(alongside=[copying])
+        progress.ended("script")
+        copying.wait()
+        progress.ended("wait for base copy")
+        progress.ran_beside("base copy", copying.wall_s)
+    verification.note_copied()
+    return usage
 
 
 def _write_layer(
@@ -105,6 +123,7 @@ def _write_layer(
         packed = pack_layer(changes(notes), output.write, advance=advance)
     for line in notes.lines():
         log.warning("%s", line)
+    progress.ended("pack")
     log.info("layer: %s", packed)
     written = output.written
     return LayerResult(

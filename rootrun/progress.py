@@ -1,4 +1,4 @@
-"""How the long stages of a run tell how far they are, without knowing who listens."""
+"""How the stages of a run tell how far they are, without knowing who listens."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """A listener to stages. One stage is open at a time."""
+    """A listener to stages. One long stage is open at a time."""
 
     def stage(
         self, name: str, total_bytes: int | None
@@ -17,8 +17,16 @@ class Progress(Protocol):
         call; it may be called often. ``total_bytes`` is None where nobody knows.
         """
 
+    def ended(self, stage: str, *, part: str = "") -> None:  # noqa: ARG002
+        """Hear that ``stage``, or a part of it, took all of the time since the last call."""
+        return
 
-class Silence:
+    def ran_beside(self, stage: str, wall_s: float) -> None:  # noqa: ARG002
+        """Hear that ``stage`` took so long in another process, beside those that are told here."""
+        return
+
+
+class Silence(Progress):
     """A Progress that tells nobody."""
 
     @contextmanager

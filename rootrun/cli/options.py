@@ -209,6 +209,7 @@ GENERAL = Group(
         switch("--keep", text="keep the scratch tree if the run fails"),
         *MESSAGES,
         PROGRESS,
+        switch("--timings", text="tell where the time went"),
         HELP,
         VERSION,
     ),

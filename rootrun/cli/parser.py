@@ -69,6 +69,7 @@ class Options(argparse.Namespace):
     verbose: int
     debug: bool
     progress: str
+    timings: bool
     help: bool
     version: bool
     image: ImageReference

@@ -26,7 +26,7 @@ def make_progress(choice: str, *, quiet: bool) -> Progress:
     return Lines()
 
 
-class Bar:
+class Bar(Progress):
     """A line on the terminal that is drawn over and over, and erased at the end."""
 
     @contextmanager
@@ -54,7 +54,7 @@ class Bar:
                 _write(_ERASE_LINE)
 
 
-class Lines:
+class Lines(Progress):
     """One line for each stage that took a while, when it is over."""
 
     @contextmanager

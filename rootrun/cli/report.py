@@ -10,12 +10,14 @@ from rootrun.errors import OutputError
 from rootrun.result import RunResult
 
 
-def print_result(result: RunResult, *, as_json: bool) -> None:
+def print_result(
+    result: RunResult, *, as_json: bool, timings: Mapping[str, object] | None = None
+) -> None:
     """Print the image id, or the object of ``--json``, and nothing else."""
-    write_out(f"{compact(to_json(result)) if as_json else result.image_id}\n")
+    write_out(f"{compact(to_json(result, timings)) if as_json else result.image_id}\n")
 
 
-def to_json(result: RunResult) -> Mapping[str, object]:
+def to_json(result: RunResult, timings: Mapping[str, object] | None = None) -> Mapping[str, object]:
     """Return the object of ``--json``. Its keys are an interface: add, never rename."""
     layer, usage = result.layer, result.usage
     return {
@@ -39,6 +41,7 @@ def to_json(result: RunResult) -> Mapping[str, object]:
             "peakMemoryBytes": usage.peak_memory_bytes,
             "processes": usage.process_count,
         },
+        **({} if timings is None else {"timings": timings}),
     }
 
 

@@ -1,13 +1,18 @@
 """The main job: run the pipeline, tell what it made."""
 
 import logging
+from typing import TYPE_CHECKING
 
 from rootrun.cli.parser import Options
 from rootrun.cli.progress import make_progress
 from rootrun.cli.report import print_result, write_result_files
 from rootrun.cli.request import STDOUT, make_request
 from rootrun.cli.terminal import terminal_modes_kept
+from rootrun.progress import Progress
 from rootrun.request import NetworkMode
+
+if TYPE_CHECKING:
+    from rootrun.cli.timings import Timings
 
 log = logging.getLogger(__name__)
 
@@ -17,12 +22,18 @@ def run_main_job(options: Options) -> int:
     request = make_request(options)
     if request.sandbox.network is NetworkMode.HOST:
         log.info("network: host: what the script fetches may differ from run to run")
+    progress = make_progress(options.progress, quiet=options.quiet > options.verbose)
+    timings = _timings(progress) if options.timings else None
     # After the options are known to be good: a misspelt one is told in half the time.
     from rootrun import pipeline
 
-    progress = make_progress(options.progress, quiet=options.quiet > options.verbose)
+    if timings is not None:
+        timings.ended("start")
     with terminal_modes_kept():
-        result = pipeline.run(request, progress=progress)
+        result = pipeline.run(request, progress=timings or progress)
+    if timings is not None:
+        timings.ended("clean up")
+        timings.tell()
     write_result_files(
         result,
         iidfile=options.iidfile,
@@ -30,5 +41,12 @@ def run_main_job(options: Options) -> int:
         metadata_file=options.metadata_file,
     )
     if request.output.path != STDOUT:
-        print_result(result, as_json=options.json)
+        told = None if timings is None else timings.to_json()
+        print_result(result, as_json=options.json, timings=told)
     return 0
+
+
+def _timings(listener: Progress) -> "Timings":
+    from rootrun.cli.timings import Timings
+
+    return Timings(listener)

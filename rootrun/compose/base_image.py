@@ -61,6 +61,7 @@ def unpacked_base(
         store = _open_cache(cleanup, places.cache_directory, scratch=scratch, kind=id_map.key)
         memory = VerifiedBlobs(store.directory / VERIFIED)
         verification = Verification(image, memory)
+        progress.ended("open cache")
         unpacker = Unpacker(store, ids=id_map, verification=verification, progress=progress)
         yield UnpackedBase(
             stack=unpacker.unpack(image),

@@ -33,6 +33,7 @@ class Unpacker:
         self._progress = progress
         self._waiting: list[Layer] = []
         self._has_checked_space = False
+        self._unpacked_last: Layer | None = None
 
     def unpack(self, image: Image) -> LayerStack:
         """Return the stack of ``image``; layers that the cache has are not read.
@@ -48,6 +49,9 @@ class Unpacker:
             if ROOT in plain.record.opaque:
                 stack = LayerStack()  # overlayfs does not look at the mark on a layer's root
             stack.add(self._fetch(layer, redirects) if redirects else plain)
+            name = f"layer {layer.position} of {layer.count}"
+            is_cached = self._unpacked_last is not layer
+            self._progress.ended("unpack", part=f"{name}, cached" if is_cached else name)
         return stack
 
     def _fetch(self, layer: Layer, redirects: _Redirects) -> UnpackedLayer:
@@ -57,6 +61,7 @@ class Unpacker:
         return self._store.fetch(_key(layer, redirects), unpack)
 
     def _unpack_layer(self, layer: Layer, tree_fd: int, redirects: _Redirects) -> LayerRecord:
+        self._unpacked_last = layer
         if not self._has_checked_space:
             # Here, and not at once: a warm run unpacks nothing, and asks for no layer twice.
             check_space(

@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -16,7 +17,7 @@ log = logging.getLogger(__name__)
 class ChildTask:
     """A function that runs in a child of this process."""
 
-    __slots__ = ("_ended", "_error", "_name", "_pid", "_reader", "_report")
+    __slots__ = ("_ended", "_error", "_name", "_pid", "_reader", "_report", "wall_s")
 
     def __init__(self, name: str, pid: int, report: int) -> None:
         self._name = name
@@ -25,6 +26,7 @@ class ChildTask:
         self._reader = MessageReader(report)
         self._ended = False
         self._error: RootrunError | None = None
+        self.wall_s = 0.0  # that the function took, once ``wait`` has returned
 
     def fileno(self) -> int:
         """Return a descriptor that is readable once the function has ended (poll(2))."""
@@ -58,8 +60,9 @@ class ChildTask:
                 log.debug("%s: %s", self._name, message.values[0])
             elif message.kind == "error":
                 return error_from(message)
-        if any(message.kind == "done" for message in messages):
-            return None
+            elif message.kind == "done":
+                self.wall_s = float(message.values[0] or 0)
+                return None
         return SandboxError(f"{self._name}: its process: was killed")
 
 
@@ -96,6 +99,7 @@ def _ignore_terminal() -> None:
 
 
 def _run(function: Callable[[], None], report: int, name: str) -> None:
+    started_s = time.monotonic()
     try:
         function()
     except BaseException as error:
@@ -106,4 +110,4 @@ def _run(function: Callable[[], None], report: int, name: str) -> None:
                 send(report, "traceback", line)
         send_error(report, error, stage=name)
     else:
-        send(report, "done")
+        send(report, "done", time.monotonic() - started_s)

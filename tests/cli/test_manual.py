@@ -23,6 +23,7 @@ _SECTIONS = (
         "SYSTEM CALLS",
         "NIX BUILDS",
         "LIMITS",
+        "TIMINGS",
         "REPRODUCIBILITY",
         "BUGS",
         "SEE ALSO",
