@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.images import assert_image_valid
 from tests.support.tarball import Member, directory, fifo, file, symlink, tarball, whiteout
+from tests.support.unpacking import state_of
 from tests.support.workplace import Workplace, busybox_layer, content_of, top_layer
 
 pytestmark = pytest.mark.userns
@@ -25,15 +26,6 @@ def victim(any_workplace: Workplace) -> Path:
     for place in (path, *path.rglob("*")):
         any_workplace.own(place)
     return path
-
-
-def state_of(tree: Path) -> dict[str, tuple[int, ...]]:
-    """Return what shows any change in a directory, times too."""
-    return {
-        str(path): (status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-        for path in (tree, *sorted(tree.rglob("*")))
-        if (status := path.lstat())
-    }
 
 
 def run_with(

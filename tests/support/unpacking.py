@@ -116,15 +116,23 @@ def plant_victims(tmp_path: Path) -> Path:
 
 
 def surroundings(tmp_path: Path) -> dict[Path, tuple[object, ...]]:
-    """Return all there is beside the tree: content, modes, owners, link counts, times of change.
+    """Return all there is beside the tree; see ``state_of``.
 
     Without the times of ``tmp_path`` itself, which any unpacking in it changes.
     """
-    tops = [path for path in tmp_path.iterdir() if path.name != "tree"]
+    return state_of(*(path for path in tmp_path.iterdir() if path.name != "tree"))
+
+
+def state_of(*tops: Path) -> dict[Path, tuple[object, ...]]:
+    """Return what shows any change at or below ``tops``.
+
+    Content, modes, owners, link counts, times of change.
+    """
     found: dict[Path, tuple[object, ...]] = {}
     for path in (path for top in tops for path in (top, *top.rglob("*"))):
         status = path.lstat()
         content = path.read_bytes() if stat.S_ISREG(status.st_mode) else b""
         owner = (status.st_uid, status.st_gid)
-        found[path] = (content, status.st_mode, owner, status.st_nlink, status.st_ctime_ns)
+        times = (status.st_mtime_ns, status.st_ctime_ns)
+        found[path] = (content, status.st_mode, owner, status.st_nlink, *times)
     return found
