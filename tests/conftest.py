@@ -1,15 +1,13 @@
 """Fixtures for all tests: unprivileged accounts and places that they can reach."""
 
 import os
-import shutil
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
-from rootrun.layer.removal import remove_tree
 from tests.support.program import remove_installation
-from tests.support.public import make_public_directory
+from tests.support.public import make_public_directory, remove_directory
 from tests.support.require import MUST_WORK, require
 from tests.support.users import Account, sweep_dead_sessions, temporary_account
 
@@ -40,18 +38,14 @@ def public_path() -> Iterator[Path]:
     try:
         yield path
     finally:
-        shutil.rmtree(path)
+        remove_directory(path)
 
 
 @pytest.fixture
 def deep_path(tmp_path: Path) -> Iterator[Path]:
     """A fresh directory in which ``tree`` may become deeper than pytest could remove."""
     yield tmp_path
-    directory_fd = os.open(tmp_path, os.O_RDONLY)
-    try:
-        remove_tree("tree", directory_fd=directory_fd)
-    finally:
-        os.close(directory_fd)
+    remove_directory(tmp_path / "tree")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

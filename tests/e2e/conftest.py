@@ -33,9 +33,14 @@ def any_workplace(
     request: pytest.FixtureRequest, public_path: Path, tester: Account, lone: Account
 ) -> Workplace:
     """A workplace of each kind of caller in turn; the last one's roots are copies."""
-    account = {"root": None, "subids": tester, "single": lone, "copied": lone}[request.param]
-    options = ("--rootfs", "copy") if request.param == "copied" else ()
-    return _workplace(public_path / request.param, account, options)
+    return workplace_of(request.param, public_path / request.param, tester=tester, lone=lone)
+
+
+def workplace_of(caller: str, path: Path, *, tester: Account, lone: Account) -> Workplace:
+    """Make a workplace of one of ``CALLERS`` at ``path``."""
+    account = {"root": None, "subids": tester, "single": lone, "copied": lone}[caller]
+    options = ("--rootfs", "copy") if caller == "copied" else ()
+    return _workplace(path, account, options)
 
 
 def _workplace(path: Path, account: Account | None, options: tuple[str, ...] = ()) -> Workplace:

@@ -4,6 +4,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from rootrun.layer.removal import remove_tree
+
 PREFIX = "rrtest"
 
 
@@ -25,3 +27,12 @@ def make_public_directory(name: str) -> Path:
     path = Path(tempfile.mkdtemp(prefix=prefix, dir=public_parent()))
     path.chmod(0o755)
     return path
+
+
+def remove_directory(path: Path) -> None:
+    """Remove ``path`` and all below it, which may be deeper than shutil.rmtree() goes."""
+    parent_fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        remove_tree(path.name, directory_fd=parent_fd)
+    finally:
+        os.close(parent_fd)

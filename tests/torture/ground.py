@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rootrun.layer.removal import remove_tree
 from tests.support.image_check import assert_image_valid
 from tests.support.program import clean_environment, installation
-from tests.support.public import make_public_directory
+from tests.support.public import make_public_directory, remove_directory
 from tests.support.tarball import Member, directory, file, hardlink, opaque, symlink, tarball
 from tests.support.users import Account, processes_of
 from tests.support.workplace import Workplace, busybox_layer
@@ -66,7 +65,7 @@ class Ground:
 
     def make_cold(self) -> None:
         """Remove the cache."""
-        _remove(self.cache)
+        remove_directory(self.cache)
 
     def wrongs_of_end(self, status: int, errors: str, *, others: tuple[int, ...] = ()) -> list[str]:
         """Return what is wrong with a run that ended with ``status``, and with its output.
@@ -171,16 +170,7 @@ def open_ground(
         ground.output.unlink()
         yield replace(ground, right=right)
     finally:
-        _remove(path)
-
-
-def _remove(path: Path) -> None:
-    # shutil.rmtree() ends at depths that hostile layers have.
-    parent_fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        remove_tree(path.name, directory_fd=parent_fd)
-    finally:
-        os.close(parent_fd)
+        remove_directory(path)
 
 
 def _program() -> str:
