@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -11,8 +10,9 @@ from typing import NamedTuple, Protocol
 from rootrun.errors import StoreError
 from rootrun.layer.entry import EntryPath, EntryType
 from rootrun.layer.metadata import has_whiteout
+from rootrun.layer.seal import sealed, unsealed
 
-_MAGIC = b"rootrun-layer-record-1"
+_KIND = "rootrun-layer-record-1"
 
 
 class IdRanges(Protocol):
@@ -90,15 +90,12 @@ class LayerRecord:
             "size_bytes": self.size_bytes,
             "checksum": self.checksum,
         }
-        body = json.dumps(document, separators=(",", ":")).encode("ascii")
-        return b"%b %08x\n%b" % (_MAGIC, zlib.crc32(body), body)
+        return sealed(_KIND, document)
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "LayerRecord":
         """Return the record that ``to_bytes`` wrote; raise StoreError if it is damaged."""
-        head, _, body = content.partition(b"\n")
-        if head != b"%b %08x" % (_MAGIC, zlib.crc32(body)):
-            raise StoreError("read cache: record of a layer: is damaged")
+        body = unsealed(_KIND, content)
         # The body is what to_bytes wrote; what follows cannot fail but for a checksum by accident.
         try:
             document = json.loads(body)
@@ -120,7 +117,7 @@ class LayerRecord:
                 checksum=document["checksum"],
             )
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            raise StoreError("read cache: record of a layer: is damaged") from error
+            raise StoreError(f"read cache: {_KIND}: is damaged") from error
 
 
 def _recorded_to_json(recorded: Recorded) -> list[object]:
