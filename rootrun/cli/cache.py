@@ -46,12 +46,14 @@ def _entries(options: Options, directory: Path) -> list[CachedLayer]:
     if not directory.is_dir():
         return []
     # The trees belong to ids that only the namespaces have in which they were made.
+    from rootrun.sandbox.idmap import IdMapKind
     from rootrun.sandbox.idmap_choice import choose_id_map
     from rootrun.sandbox.userns import enter_namespaces
 
-    enter_namespaces(choose_id_map("auto"))
+    id_map = enter_namespaces(choose_id_map("auto"))
     if options.action == "verify":
-        return list(verify_entries(directory))
+        # The one id of the single map is 0 in each.
+        return list(verify_entries(directory, id_maps=(id_map.key, IdMapKind.SINGLE.value)))
     return prune_entries(directory, unused_for_s=options.unused_for or 0)
 
 

@@ -19,6 +19,7 @@ new version leaves the old one alone.
 
 import logging
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -28,8 +29,14 @@ from rootrun.layer.metadata import is_whiteout, make_whiteout
 from rootrun.layer.record import LayerRecord
 from rootrun.layer.removal import remove_tree
 from rootrun.layer.stack import UnpackedLayer
+from rootrun.store.entry import FORM_OF_LAYER, RECORD, TREE, problem_of, read_record, write_record
 from rootrun.store.lock import locked
-from rootrun.store.private import is_own_directory, make_private_directory
+from rootrun.store.private import (
+    OTHERS_WRITE,
+    is_own_directory,
+    is_private_directory,
+    make_private_directory,
+)
 from rootrun.store.trust import is_trusted, mark_made
 
 log = logging.getLogger(__name__)
@@ -37,8 +44,6 @@ log = logging.getLogger(__name__)
 LAYERS = "layers-1"
 UNMARKED = "-unmarked"
 LOCKS = "locks"
-RECORD = "record.json"
-TREE = "tree"
 STORE_LOCK = "store"
 VERIFIED = "verified"
 WHITEOUT = "whiteout"
@@ -72,7 +77,8 @@ class LayerStore:
 
     def has(self, key: str) -> bool:
         """Say whether the layer ``key`` need not be made; ``fetch`` may find otherwise."""
-        return is_trusted(self._layers / key)
+        entry = self._layers / key
+        return problem_of(entry, FORM_OF_LAYER) is None and is_trusted(entry)
 
     def _make(self, entry: Path, unpack: Callable[[int], LayerRecord]) -> UnpackedLayer:
         making = entry.with_name(f".{entry.name}.making")
@@ -82,7 +88,7 @@ class LayerStore:
             remove_tree(making.name, directory_fd=layers_fd)
             remove_tree(entry.name, directory_fd=layers_fd)
             try:
-                record = _fill(making, unpack)
+                record = _fill(making, unpack, key=entry.name)
                 os.rename(making, entry)
             except BaseException:
                 remove_tree(making.name, directory_fd=layers_fd)
@@ -96,31 +102,38 @@ class LayerStore:
         return self.directory / LOCKS / f"{self._kind}.{key}"
 
 
-def _fill(making: Path, unpack: Callable[[int], LayerRecord]) -> LayerRecord:
-    """Make the directory of an entry with all that belongs into it."""
+def _fill(making: Path, unpack: Callable[[int], LayerRecord], *, key: str) -> LayerRecord:
+    """Make the directory of the entry ``key`` with all that belongs into it."""
+    make_private_directory(making)
     tree = making / TREE
-    tree.mkdir(parents=True, mode=0o755)
+    tree.mkdir()
     tree_fd = os.open(tree, _OPEN_DIRECTORY)
     try:
         record = unpack(tree_fd)
     finally:
         os.close(tree_fd)
-    (making / RECORD).write_bytes(record.to_bytes())
+    write_record(making, record, key=key)
     mark_made(making)
     return record
 
 
 def _load(entry: Path) -> UnpackedLayer | None:
     """Return the layer at ``entry``, None if it is missing or not to be trusted."""
-    if not is_trusted(entry):
+    if not os.path.lexists(entry):
         return None
-    try:
-        record = LayerRecord.from_bytes((entry / RECORD).read_bytes())
-    except (FileNotFoundError, StoreError):
-        log.warning("the cache is damaged, unpacking again: %s", entry)
-        return None
-    os.utime(entry / RECORD)  # the last use, for pruning
-    return UnpackedLayer(tree=entry / TREE, record=record)
+    problem = problem_of(entry, FORM_OF_LAYER)
+    if problem is None:
+        if not is_trusted(entry):
+            return None
+        try:
+            record = read_record(entry)
+        except StoreError as error:
+            problem = str(error)
+        else:
+            os.utime(entry / RECORD)  # the last use, for pruning
+            return UnpackedLayer(tree=entry / TREE, record=record)
+    log.warning("the cache is damaged, unpacking again: %s: %s", entry, problem)
+    return None
 
 
 @contextmanager
@@ -143,16 +156,37 @@ def open_store(directory: Path, *, kind: str) -> Iterator[LayerStore]:
 def _prepare(directory: Path, *, kind: str) -> str:
     """Make the directories, and return the name of that in which the layers are."""
     make_private_directory(directory)
-    if os.stat(directory).st_uid != os.geteuid():
-        raise StoreError(f"open the cache: {directory}: belongs to another user")
+    check_owner(directory)
+    _keep_others_out(directory)
     if not _shows_whiteouts(directory):
         kind += UNMARKED
     layers = directory / LAYERS / kind
     for part in (directory / LAYERS, layers, directory / LOCKS, directory / VERIFIED):
         make_private_directory(part)
+        check_private(part)
     if not is_own_directory(layers):
         raise StoreError(f"open the cache: {layers}: not writable")
     return kind
+
+
+def check_owner(directory: Path) -> None:
+    """Raise StoreError if the cache, to which a symlink may lead, is not the caller's."""
+    if os.stat(directory).st_uid != os.geteuid():
+        raise StoreError(f"open the cache: {directory}: belongs to another user")
+
+
+def check_private(part: Path) -> None:
+    """Raise StoreError if ``part`` of the cache can be of somebody else's making."""
+    if not is_private_directory(part):
+        raise StoreError(f"open the cache: {part}: is not a directory of this user's alone")
+
+
+def _keep_others_out(directory: Path) -> None:
+    """Take from others the right to put something in place of the parts of the cache."""
+    mode = stat.S_IMODE(os.stat(directory).st_mode)
+    if mode & OTHERS_WRITE:
+        log.warning("the cache was open to others, and is now this user's alone: %s", directory)
+        directory.chmod(mode & ~OTHERS_WRITE)
 
 
 def _shows_whiteouts(directory: Path) -> bool:

@@ -1,7 +1,11 @@
 """Directories that are their owner's alone."""
 
 import os
+import stat
 from pathlib import Path
+
+OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+"""The mode bits that let others change a directory."""
 
 
 def make_private_directory(directory: Path) -> None:
@@ -17,6 +21,19 @@ def make_private_directory(directory: Path) -> None:
             raise
     else:
         directory.chmod(0o700)
+
+
+def is_private_directory(directory: Path) -> bool:
+    """Say whether ``directory`` is one, of the caller's, that nobody else can write to.
+
+    A symlink is none, wherever it leads.
+    """
+    try:
+        status = os.lstat(directory)
+    except OSError:
+        return False
+    is_ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+    return is_ours and not status.st_mode & OTHERS_WRITE
 
 
 def is_own_directory(directory: Path) -> bool:

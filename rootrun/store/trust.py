@@ -10,7 +10,7 @@ import os
 from functools import cache
 from pathlib import Path
 
-_NAME = "made.json"
+MADE = "made.json"
 
 
 @cache
@@ -33,7 +33,7 @@ def mark_synced(entry: Path) -> None:
 def is_trusted(entry: Path) -> bool:
     """Say whether ``entry`` exists and was made in this boot, or was synced since."""
     try:
-        made = json.loads((entry / _NAME).read_bytes())
+        made = json.loads((entry / MADE).read_bytes())
     except (OSError, ValueError, RecursionError):
         return False
     if not isinstance(made, dict):
@@ -42,8 +42,8 @@ def is_trusted(entry: Path) -> bool:
 
 
 def _write(entry: Path, made: dict[str, object]) -> None:
-    path = entry / _NAME
-    temporary = entry / f".{_NAME}"
+    path = entry / MADE
+    temporary = entry / f".{MADE}"
     with open(temporary, "wb") as file:
         file.write(json.dumps(made, separators=(",", ":")).encode())
         if made["synced"]:

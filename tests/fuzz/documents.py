@@ -6,7 +6,6 @@ import random
 import tempfile
 import zlib
 from contextlib import suppress
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -65,8 +64,7 @@ def take_cache_files(content: bytes) -> None:
     for remembered in memory.iterdir():
         remembered.write_bytes(content)
     VerifiedBlobs(memory).recall(blob)
-    record = LayerRecord.from_bytes(content)
-    assert replace(record) == record
+    LayerRecord.from_bytes(content)
 
 
 @cache

@@ -61,7 +61,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 def test_verifying_finds_damage_and_removes_the_entry(case: str, tmp_path: Path) -> None:
     damaged = filled_cache(tmp_path, KEY, "cd" * 32)
     DAMAGE[case](damaged)
-    entries = {entry.key: entry for entry in verify_entries(tmp_path)}
+    entries = {entry.key: entry for entry in verify_entries(tmp_path, id_maps=[KIND])}
     assert entries[KEY].problem
     assert not entries[KEY].is_trusted
     assert not damaged.exists()
@@ -73,7 +73,7 @@ def test_verifying_makes_what_is_whole_trusted_in_later_boots(tmp_path: Path) ->
     entry = filled_cache(tmp_path)
     in_another_boot(entry)
     assert [entry.is_trusted for entry in list_entries(tmp_path)] == [False]
-    assert [entry.is_trusted for entry in verify_entries(tmp_path)] == [True]
+    assert [entry.is_trusted for entry in verify_entries(tmp_path, id_maps=[KIND])] == [True]
     in_another_boot(entry)
     assert is_trusted(entry)
 
@@ -83,7 +83,7 @@ def test_what_a_killed_run_left_is_told_and_removed(tmp_path: Path) -> None:
     (left / "tree").mkdir(parents=True)
     (told,) = (entry for entry in list_entries(tmp_path) if entry.problem)
     assert told.problem == "left unfinished by a run that was killed"
-    list(verify_entries(tmp_path))
+    list(verify_entries(tmp_path, id_maps=[KIND]))
     assert not left.exists()
 
 
@@ -129,7 +129,13 @@ def test_pruning_while_a_run_holds_the_cache_is_refused(tmp_path: Path) -> None:
     assert len(list_entries(tmp_path)) == 1
 
 
-@pytest.mark.parametrize("work", [verify_entries, lambda path: prune_entries(path, unused_for_s=0)])
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda path: verify_entries(path, id_maps=[KIND]),
+        lambda path: prune_entries(path, unused_for_s=0),
+    ],
+)
 def test_where_there_is_no_cache_nothing_is_made(
     work: Callable[[Path], object], tmp_path: Path
 ) -> None:
