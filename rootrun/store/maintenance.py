@@ -2,16 +2,24 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rootrun.errors import RootrunError, StoreError
 from rootrun.layer.checksum import checksum_tree
-from rootrun.layer.record import LayerRecord
 from rootrun.layer.removal import remove_tree
-from rootrun.store.layer_store import LAYERS, LOCKS, RECORD, STORE_LOCK, TREE, VERIFIED
+from rootrun.store.entry import FORM_OF_LAYER, RECORD, TREE, problem_of, read_record
+from rootrun.store.layer_store import (
+    LAYERS,
+    LOCKS,
+    STORE_LOCK,
+    UNMARKED,
+    VERIFIED,
+    check_owner,
+    check_private,
+)
 from rootrun.store.lock import locked, try_locked
 from rootrun.store.trust import is_trusted, mark_synced
 
@@ -34,22 +42,24 @@ class CachedLayer:
 def list_entries(directory: Path) -> list[CachedLayer]:
     """Return the unpacked layers in the cache, least recently used first; reads no content."""
     with _told(directory):
+        if directory.exists():
+            _check(directory)
         entries = [_describe(path) for path in _paths(directory)]
     return sorted(entries, key=lambda entry: (entry.last_used_s, entry.key))
 
 
-def verify_entries(directory: Path) -> Iterator[CachedLayer]:
+def verify_entries(directory: Path, *, id_maps: Collection[str]) -> Iterator[CachedLayer]:
     """Yield each entry after reading its whole tree; remove the damaged, with a ``problem``.
 
     Entries that are whole are synced to the disk and trusted in later boots too.
-    Must run inside an id map that has the ids of the trees; what it cannot read
-    has a ``problem`` and stays. Waits for running runs.
+    Must run inside one of ``id_maps``; what was unpacked under others has a
+    ``problem`` and stays. Waits for running runs.
     """
     _require(directory)
     with _told(directory), locked(directory / LOCKS / STORE_LOCK, exclusive=True):
         os.sync()
         for path in _paths(directory):
-            yield _verify(path)
+            yield _verify(path, id_maps)
 
 
 def prune_entries(directory: Path, *, unused_for_s: float) -> list[CachedLayer]:
@@ -80,60 +90,58 @@ def _paths(directory: Path) -> list[Path]:
     return sorted(path for kind in kinds.iterdir() if kind.is_dir() for path in kind.iterdir())
 
 
-def _verify(path: Path) -> CachedLayer:
+def _verify(path: Path, id_maps: Collection[str]) -> CachedLayer:
     entry = _describe(path)
-    try:
-        problem = entry.problem or _damage(path)
-    except PermissionError as error:
-        # Not damage: files of ids that this namespace has not.
-        return replace(entry, problem=f"{error.filename}: made by other ids than those here")
+    if entry.id_map.removesuffix(UNMARKED) not in id_maps:
+        return replace(entry, problem="made by other ids than those here", is_trusted=False)
+    problem = entry.problem or _damage(path)
     if problem is None:
         mark_synced(path)
-    else:
+        return replace(entry, is_trusted=True)
+    try:
         _remove(path)
-    return replace(entry, problem=problem, is_trusted=problem is None)
+    except StoreError as error:
+        problem = f"{problem}; {error}"
+    return replace(entry, problem=problem, is_trusted=False)
 
 
 def _describe(path: Path) -> CachedLayer:
     size_bytes = entry_count = 0
     last_used_s = 0.0
-    problem = None
-    try:
-        last_used_s = (path / RECORD).stat().st_mtime
-        record = LayerRecord.from_bytes((path / RECORD).read_bytes())
-        size_bytes, entry_count = record.size_bytes, record.entry_count
-    except OSError as error:
-        problem = f"{RECORD}: {error.strerror}"
-    except StoreError as error:
-        problem = str(error)
+    problem = problem_of(path, FORM_OF_LAYER)
     if path.name.startswith("."):
         problem = "left unfinished by a run that was killed"
+    if problem is None:
+        last_used_s = (path / RECORD).stat().st_mtime
+        try:
+            record = read_record(path)
+            size_bytes, entry_count = record.size_bytes, record.entry_count
+        except StoreError as error:
+            problem = str(error)
     return CachedLayer(
         id_map=path.parent.name,
         key=path.name,
         size_bytes=size_bytes,
         entry_count=entry_count,
         last_used_s=last_used_s,
-        is_trusted=is_trusted(path),
+        is_trusted=problem is None and is_trusted(path),
         problem=problem,
     )
 
 
 def _damage(path: Path) -> str | None:
     try:
-        record = LayerRecord.from_bytes((path / RECORD).read_bytes())
         tree_fd = os.open(path / TREE, _OPEN_DIRECTORY)
         try:
             checksum = checksum_tree(tree_fd)
         finally:
             os.close(tree_fd)
-    except PermissionError:
-        raise
     except OSError as error:
         return f"{error.filename or TREE}: {error.strerror}"
     except RootrunError as error:
         return str(error)
-    return None if checksum == record.checksum else "the tree is not as it was unpacked"
+    is_whole = checksum == read_record(path).checksum
+    return None if is_whole else "the tree is not as it was unpacked"
 
 
 def _remove(path: Path) -> None:
@@ -164,3 +172,17 @@ def _told(directory: Path) -> Iterator[None]:
 def _require(directory: Path) -> None:
     if not (directory / LOCKS).is_dir():
         raise StoreError(f"open the cache: {directory}: there is no cache")
+    with _told(directory):
+        _check(directory)
+
+
+def _check(directory: Path) -> None:
+    """Raise StoreError for a part that leads elsewhere: what is there is not ours to remove."""
+    check_owner(directory)
+    layers = directory / LAYERS
+    for part in (layers, directory / LOCKS, directory / VERIFIED):
+        if os.path.lexists(part):
+            check_private(part)
+    for kind in layers.iterdir() if layers.is_dir() else ():
+        if kind.is_dir():
+            check_private(kind)
