@@ -20,7 +20,7 @@ from tests.torture.ground import GONE_WITHIN_S, HANGS_AFTER_S, Ground
 Process = subprocess.Popen[bytes]
 Disturb = Callable[[Ground, Process, random.Random], list[str]]
 
-SCRIPT = ("sh", "-c", "(setsid sleep 1000 &); mkdir /made; sleep 0.1")
+SCRIPT = ("sh", "-ec", "(setsid sleep 1000 &); mkdir /made; sleep 0.1")
 """A command that leaves a daemon, and lasts long enough to be hit."""
 
 _ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
