@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rootrun.errors import EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND
+from tests.support.attacks import ATTACKS
 from tests.support.images import (
     compressed,
     docker_members,
@@ -88,6 +89,8 @@ def hostile_images(outside: Path, *, seed: int) -> Iterator[HostileImage]:
     """Yield archives that try to reach ``outside``, and damaged ones; ``seed`` is of the damage."""
     for told, layers in _hostile_layers(str(outside)):
         yield HostileImage(told, _archive(busybox_layer(), *layers))
+    for told, attack in ATTACKS.items():
+        yield HostileImage(told, _archive(busybox_layer(), *attack(str(outside)).layers))
     yield from _damaged_archives(random.Random(seed))
     yield from _damaged_documents(random.Random(seed))
 
