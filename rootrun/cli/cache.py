@@ -1,4 +1,4 @@
-"""``rootrun cache``: list, verify and prune the unpacked layers."""
+"""``rootrun cache``: list, verify and prune the layers in the cache."""
 
 import os
 import time
@@ -14,6 +14,8 @@ from rootrun.errors import UsageError
 from rootrun.store.maintenance import CachedLayer, list_entries, prune_entries, verify_entries
 
 EXIT_DAMAGED = 1
+_STEP = "(step)"  # packed, and of no id map
+_SHOWN_DIGITS = len("sha256:") + 12
 
 
 def run_cache(options: Options) -> int:
@@ -24,7 +26,9 @@ def run_cache(options: Options) -> int:
     _check_directory(options, directory)
     entries = _entries(options, directory)
     if options.json:
-        write_out(compact({"layers": [_to_json(entry) for entry in entries]}) + "\n")
+        layers = [_to_json(entry) for entry in entries if entry.id_map is not None]
+        steps = [_to_json(entry) for entry in entries if entry.id_map is None]
+        write_out(compact({"layers": layers, "steps": steps}) + "\n")
     else:
         _print_table(entries)
     is_damaged = options.action == "verify" and any(entry.problem for entry in entries)
@@ -66,16 +70,17 @@ def _print_table(entries: Iterable[CachedLayer]) -> None:
         problem = f"  {entry.problem}" if entry.problem else ""
         lines.append(
             f"{size(entry.size_bytes):>10} {entry.entry_count:>8}  {used}"
-            f"  sha256:{entry.key[:12]}  {entry.id_map}{problem}"
+            f"  {entry.diff_id[:_SHOWN_DIGITS]:{_SHOWN_DIGITS}}  {entry.id_map or _STEP}{problem}"
         )
     lines.append(f"{size(total_bytes):>10} in all")
     write_out("".join(f"{line}\n" for line in lines))
 
 
 def _to_json(entry: CachedLayer) -> dict[str, object]:
+    id_map = {} if entry.id_map is None else {"idMap": entry.id_map}
     return {
-        "diffId": f"sha256:{entry.key}",
-        "idMap": entry.id_map,
+        "diffId": entry.diff_id,
+        **id_map,
         "sizeBytes": entry.size_bytes,
         "entries": entry.entry_count,
         "lastUsed": int(entry.last_used_s),

@@ -1,5 +1,6 @@
 """Looking after the cache: what is in it, whether it is whole, and making it smaller."""
 
+import hashlib
 import os
 import time
 from collections.abc import Collection, Iterator
@@ -21,6 +22,7 @@ from rootrun.store.layer_store import (
     check_private,
 )
 from rootrun.store.lock import locked, try_locked
+from rootrun.store.step_store import BLOB, FORM_OF_STEP, STEPS, StepRecord, read_step
 from rootrun.store.trust import is_trusted, mark_synced
 
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
@@ -30,8 +32,9 @@ _OPEN_DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
 class CachedLayer:
     """An entry of the cache. ``problem`` says what is wrong with it, None for nothing."""
 
-    id_map: str
-    key: str  # the hexadecimal digits of the diff_id
+    id_map: str | None  # under which it is unpacked; None: packed, made by a step
+    key: str  # what it is called in the cache
+    diff_id: str  # empty where the record does not tell
     size_bytes: int
     entry_count: int
     last_used_s: float
@@ -40,7 +43,7 @@ class CachedLayer:
 
 
 def list_entries(directory: Path) -> list[CachedLayer]:
-    """Return the unpacked layers in the cache, least recently used first; reads no content."""
+    """Return the layers in the cache, least recently used first; reads no content."""
     with _told(directory):
         if directory.exists():
             _check(directory)
@@ -49,7 +52,7 @@ def list_entries(directory: Path) -> list[CachedLayer]:
 
 
 def verify_entries(directory: Path, *, id_maps: Collection[str]) -> Iterator[CachedLayer]:
-    """Yield each entry after reading its whole tree; remove the damaged, with a ``problem``.
+    """Yield each entry after reading all of it; remove the damaged, with a ``problem``.
 
     Entries that are whole are synced to the disk and trusted in later boots too.
     Must run inside one of ``id_maps``; what was unpacked under others has a
@@ -84,15 +87,14 @@ def prune_entries(directory: Path, *, unused_for_s: float) -> list[CachedLayer]:
 
 
 def _paths(directory: Path) -> list[Path]:
-    kinds = directory / LAYERS
-    if not kinds.is_dir():
-        return []
-    return sorted(path for kind in kinds.iterdir() if kind.is_dir() for path in kind.iterdir())
+    layers, steps = directory / LAYERS, directory / STEPS
+    kinds = [*(layers.iterdir() if layers.is_dir() else ()), steps]
+    return sorted(path for kind in kinds if kind.is_dir() for path in kind.iterdir())
 
 
 def _verify(path: Path, id_maps: Collection[str]) -> CachedLayer:
     entry = _describe(path)
-    if entry.id_map.removesuffix(UNMARKED) not in id_maps:
+    if entry.id_map is not None and entry.id_map.removesuffix(UNMARKED) not in id_maps:
         return replace(entry, problem="made by other ids than those here", is_trusted=False)
     problem = entry.problem or _damage(path)
     if problem is None:
@@ -108,19 +110,23 @@ def _verify(path: Path, id_maps: Collection[str]) -> CachedLayer:
 def _describe(path: Path) -> CachedLayer:
     size_bytes = entry_count = 0
     last_used_s = 0.0
-    problem = problem_of(path, FORM_OF_LAYER)
+    is_step = _is_step(path)
+    diff_id = "" if is_step else f"sha256:{path.name.strip('.').partition('.')[0]}"
+    problem = problem_of(path, FORM_OF_STEP if is_step else FORM_OF_LAYER)
     if path.name.startswith("."):
         problem = "left unfinished by a run that was killed"
     if problem is None:
         last_used_s = (path / RECORD).stat().st_mtime
         try:
-            record = read_record(path)
+            record = read_step(path) if is_step else read_record(path)
             size_bytes, entry_count = record.size_bytes, record.entry_count
+            diff_id = record.diff_id if isinstance(record, StepRecord) else diff_id
         except StoreError as error:
             problem = str(error)
     return CachedLayer(
-        id_map=path.parent.name,
+        id_map=None if is_step else path.parent.name,
         key=path.name,
+        diff_id=diff_id,
         size_bytes=size_bytes,
         entry_count=entry_count,
         last_used_s=last_used_s,
@@ -129,7 +135,13 @@ def _describe(path: Path) -> CachedLayer:
     )
 
 
+def _is_step(path: Path) -> bool:
+    return path.parent.name == STEPS
+
+
 def _damage(path: Path) -> str | None:
+    if _is_step(path):
+        return _damage_of_blob(path)
     try:
         tree_fd = os.open(path / TREE, _OPEN_DIRECTORY)
         try:
@@ -142,6 +154,15 @@ def _damage(path: Path) -> str | None:
         return str(error)
     is_whole = checksum == read_record(path).checksum
     return None if is_whole else "the tree is not as it was unpacked"
+
+
+def _damage_of_blob(path: Path) -> str | None:
+    try:
+        with (path / BLOB).open("rb") as blob:
+            digest = f"sha256:{hashlib.file_digest(blob, 'sha256').hexdigest()}"
+    except OSError as error:
+        return f"{BLOB}: {error.strerror}"
+    return None if digest == read_step(path).digest else "the blob is not as it was packed"
 
 
 def _remove(path: Path) -> None:
@@ -180,7 +201,7 @@ def _check(directory: Path) -> None:
     """Raise StoreError for a part that leads elsewhere: what is there is not ours to remove."""
     check_owner(directory)
     layers = directory / LAYERS
-    for part in (layers, directory / LOCKS, directory / VERIFIED):
+    for part in (layers, directory / STEPS, directory / LOCKS, directory / VERIFIED):
         if os.path.lexists(part):
             check_private(part)
     for kind in layers.iterdir() if layers.is_dir() else ():

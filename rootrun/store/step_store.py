@@ -1,0 +1,184 @@
+"""The cache of steps: the packed layer that a step made, by what it was made of.
+
+::
+
+    CACHE/
+      steps-1/KEY/blob          the layer, as it stands in images
+      steps-1/KEY/record.json   what it was made of, and what it is
+      steps-1/KEY/made.json     the boot of its making
+      steps-1/.KEY.making/      one on its way, or left by a dead run
+
+KEY is the digest of what the layer was made of. The 1 is the version of this form.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from rootrun.errors import StoreError, told_as
+from rootrun.layer.removal import remove_tree
+from rootrun.layer.seal import sealed, unsealed
+from rootrun.store.entry import RECORD, Form, problem_of
+from rootrun.store.layer_store import LOCKS, check_private
+from rootrun.store.lock import locked
+from rootrun.store.private import make_private_directory
+from rootrun.store.trust import MADE, is_trusted, mark_made
+
+log = logging.getLogger(__name__)
+
+STEPS = "steps-1"
+BLOB = "blob"
+FORM_OF_STEP: Form = {BLOB: stat.S_IFREG, RECORD: stat.S_IFREG, MADE: stat.S_IFREG}
+
+_KIND = "rootrun-step-record-1"
+_OPEN_DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class StepRecord(NamedTuple):
+    """A layer and what it was made of."""
+
+    inputs: Mapping[str, str]  # values, or digests of them, by what the user knows them as
+    diff_id: str
+    digest: str  # of the blob
+    compression: str
+    size_bytes: int  # of the blob
+    entry_count: int  # of the tar
+
+    def to_bytes(self) -> bytes:
+        """Return the record as a file's content."""
+        return sealed(_KIND, [dict(self.inputs), *self[1:]])
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "StepRecord":
+        """Return the record that ``to_bytes`` wrote; raise StoreError if it is damaged."""
+        body = unsealed(_KIND, content)
+        # The body is what to_bytes wrote; what follows cannot fail but for a checksum by accident.
+        try:
+            inputs, *layer = json.loads(body)
+            return cls({str(name): str(value) for name, value in inputs.items()}, *layer)
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise StoreError(f"read cache: {_KIND}: is damaged") from error
+
+
+class CachedStep(NamedTuple):
+    """An entry. ``blob`` is there as long as the entry is held; its content is not verified."""
+
+    record: StepRecord
+    blob: Path
+
+
+def key_of(inputs: Mapping[str, str]) -> str:
+    """Return the key of the layer that is made of ``inputs``."""
+    text = json.dumps(sorted(inputs.items()), separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def read_step(entry: Path) -> StepRecord:
+    """Return the record of ``entry``; StoreError if it is damaged, or that of another one."""
+    record = StepRecord.from_bytes((entry / RECORD).read_bytes())
+    if key_of(record.inputs) != entry.name:
+        raise StoreError("read cache: record of a step: is of another step")
+    return record
+
+
+class StepStore:
+    """The steps in the cache ``directory``, which ``open_store`` holds meanwhile."""
+
+    def __init__(self, directory: Path) -> None:
+        self._steps = directory / STEPS
+        self._locks = directory / LOCKS
+        if os.path.lexists(self._steps):
+            check_private(self._steps)
+
+    @contextmanager
+    def held(self, key: str) -> Iterator[CachedStep | None]:
+        """Find the entry ``key`` and keep it from changing meanwhile; None if there is none.
+
+        One that is not trusted, or whose form or record is damaged, is none.
+        """
+        if not (self._steps / key).is_dir():
+            yield None
+            return
+        with locked(self._lock_path(key), exclusive=False):
+            yield _load(self._steps / key)
+
+    def keep(self, record: StepRecord, place: Callable[[Path], object]) -> None:
+        """Make the entry of ``record``; ``place`` makes the file of its blob at a path.
+
+        What another run has kept meanwhile stays. Raises StoreError; then nothing is kept.
+        """
+        key = key_of(record.inputs)
+        with told_as(StoreError, "use the cache", self._steps / key):
+            make_private_directory(self._steps)
+            with locked(self._lock_path(key), exclusive=True):
+                if _load(self._steps / key) is None:
+                    self._make(key, record, place)
+
+    def discard(self, key: str) -> None:
+        """Remove the entry ``key``, whose blob is damaged. Raises StoreError."""
+        with (
+            told_as(StoreError, "use the cache", self._steps / key),
+            locked(self._lock_path(key), exclusive=True),
+        ):
+            self._remove(key)
+
+    def records(self) -> list[StepRecord]:
+        """Return the records of all entries that can be read, the one used last first."""
+        found: list[tuple[float, StepRecord]] = []
+        for entry in self._steps.iterdir() if self._steps.is_dir() else ():
+            try:
+                found.append((os.lstat(entry / RECORD).st_mtime, read_step(entry)))
+            except (OSError, StoreError):
+                continue
+        return [record for _, record in sorted(found, key=lambda pair: pair[0], reverse=True)]
+
+    def _make(self, key: str, record: StepRecord, place: Callable[[Path], object]) -> None:
+        making = self._steps / f".{key}.making"
+        # Whoever made these is dead, since the lock is ours; or they are not to be trusted.
+        self._remove(making.name)
+        self._remove(key)
+        try:
+            make_private_directory(making)
+            place(making / BLOB)
+            (making / RECORD).write_bytes(record.to_bytes())
+            mark_made(making)
+            making.rename(self._steps / key)
+        except BaseException:
+            self._remove(making.name)
+            raise
+        log.debug("cached step %s: layer %s", key, record.diff_id)
+
+    def _remove(self, name: str) -> None:
+        steps_fd = os.open(self._steps, _OPEN_DIRECTORY)
+        try:
+            remove_tree(name, directory_fd=steps_fd)
+        finally:
+            os.close(steps_fd)
+
+    def _lock_path(self, key: str) -> Path:
+        return self._locks / f"{STEPS}.{key}"
+
+
+def _load(entry: Path) -> CachedStep | None:
+    """Return the entry, None if it is missing or not to be trusted."""
+    if not os.path.lexists(entry):
+        return None
+    problem = problem_of(entry, FORM_OF_STEP)
+    if problem is None:
+        if not is_trusted(entry):
+            return None
+        try:
+            record = read_step(entry)
+        except StoreError as error:
+            problem = str(error)
+        else:
+            os.utime(entry / RECORD)  # the last use, for pruning
+            return CachedStep(record, entry / BLOB)
+    log.warning("the cache is damaged, the step is made again: %s: %s", entry, problem)
+    return None
