@@ -11,6 +11,7 @@ import pytest
 
 from rootrun.errors import LayerError, StoreError
 from rootrun.store.layer_store import open_store
+from tests.store.damage import FOUND_AT_ONCE, OWNERS, STALE
 from tests.store.layers import CONTENT, KEY, KIND, CountedUnpack, filled_cache
 from tests.store.test_trust import in_another_boot
 from tests.support.program import run_python
@@ -21,6 +22,7 @@ FETCH = """
 import os, sys
 from pathlib import Path
 from rootrun.store.layer_store import open_store
+from tests.store.damage import FOUND_AT_ONCE, OWNERS, STALE
 from tests.store.layers import KEY, KIND, CountedUnpack
 
 def note():
@@ -112,16 +114,55 @@ def test_a_synced_layer_of_another_boot_is_used(tmp_path: Path) -> None:
     assert fetch(tmp_path) == 0
 
 
-@pytest.mark.parametrize("damage", ["emptied", "cut", "changed", "removed"])
-def test_a_layer_with_a_damaged_record_is_made_again(damage: str, tmp_path: Path) -> None:
-    record = filled_cache(tmp_path) / "record.json"
-    content = record.read_bytes()
-    damaged = {"emptied": b"", "cut": content[:-1], "changed": content.replace(b"d", b"e")}
-    if damage == "removed":
-        record.unlink()
-    else:
-        record.write_bytes(damaged[damage])
+@pytest.mark.parametrize("case", [*FOUND_AT_ONCE, *STALE])
+def test_a_damaged_layer_is_made_again(case: str, tmp_path: Path) -> None:
+    entry = filled_cache(tmp_path)
+    {**FOUND_AT_ONCE, **STALE}[case](entry)
     assert [fetch(tmp_path), fetch(tmp_path)] == [1, 0]
+
+
+@pytest.mark.parametrize("case", FOUND_AT_ONCE)
+def test_damage_that_is_found_is_told(
+    case: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    FOUND_AT_ONCE[case](filled_cache(tmp_path))
+    fetch(tmp_path)
+    assert {record.message.partition(": ")[0] for record in caplog.records} == {
+        "the cache is damaged, unpacking again"
+    }
+
+
+@pytest.mark.root
+def test_an_entry_of_somebody_else_is_made_again(tmp_path: Path) -> None:
+    OWNERS["owner of the entry"](filled_cache(tmp_path))
+    assert [fetch(tmp_path), fetch(tmp_path)] == [1, 0]
+
+
+_PARTS = ("layers-1", f"layers-1/{KIND}", "locks", "verified")
+
+
+@pytest.mark.parametrize("part", _PARTS)
+@pytest.mark.parametrize("is_link", [False, True], ids=["open to others", "symlink"])
+def test_a_part_that_others_can_have_made_is_refused(
+    part: str, is_link: bool, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    filled_cache(cache)
+    if is_link:
+        (cache / part).rename(tmp_path / "outside")
+        (cache / part).symlink_to(tmp_path / "outside")
+    else:
+        (cache / part).chmod(0o770)
+    with pytest.raises(StoreError, match=f"{part}: is not a directory of this user's alone"):
+        fetch(cache)
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o720], ids=oct)
+def test_a_cache_that_was_open_to_others_is_so_no_more(mode: int, tmp_path: Path) -> None:
+    filled_cache(tmp_path)
+    tmp_path.chmod(mode)
+    assert fetch(tmp_path) == 0
+    assert tmp_path.stat().st_mode & 0o7777 == mode & ~0o022
 
 
 def test_fetching_notes_the_last_use(tmp_path: Path) -> None:

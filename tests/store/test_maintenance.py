@@ -8,63 +8,40 @@ from pathlib import Path
 import pytest
 
 from rootrun.errors import StoreError
-from rootrun.layer.removal import remove_tree
 from rootrun.store.layer_store import open_store
 from rootrun.store.maintenance import list_entries, prune_entries, verify_entries
 from rootrun.store.trust import is_trusted
+from tests.store.damage import DAMAGE, OWNERS, Damage, change_content
 from tests.store.layers import KEY, KIND, filled_cache
 from tests.store.test_trust import in_another_boot
 
 DAY_S = 86400
-
-
-def change_content(entry: Path) -> None:
-    """Change a byte, at the same size and time."""
-    path = entry / "tree" / "d" / "f"
-    status = path.stat()
-    path.write_bytes(b"Content")
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-
-
-def change_link(entry: Path) -> None:
-    """Make the symlink lead elsewhere, at the same time."""
-    link = entry / "tree" / "l"
-    status = link.lstat()
-    link.unlink()
-    link.symlink_to("d/F")
-    os.utime(link, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)
-
-
-def remove_whole_tree(entry: Path) -> None:
-    """Remove the tree and leave the record."""
-    fd = os.open(entry, os.O_RDONLY)
-    remove_tree("tree", directory_fd=fd)
-    os.close(fd)
-
-
-DAMAGE: dict[str, Callable[[Path], object]] = {
-    "content": change_content,
-    "mode": lambda entry: (entry / "tree" / "d" / "f").chmod(0o600),
-    "mode of a directory": lambda entry: (entry / "tree" / "d").chmod(0o700),
-    "time": lambda entry: os.utime(entry / "tree" / "d" / "f", (5, 5)),
-    "missing": lambda entry: (entry / "tree" / "l").unlink(),
-    "extra": lambda entry: (entry / "tree" / "extra").touch(),
-    "renamed": lambda entry: (entry / "tree" / "l").rename(entry / "tree" / "m"),
-    "link": change_link,
-    "record": lambda entry: (entry / "record.json").write_bytes(b"x"),
-    "no record": lambda entry: (entry / "record.json").unlink(),
-    "no tree": remove_whole_tree,
+ACTIONS: dict[str, Callable[[Path], object]] = {
+    "list": list_entries,
+    "verify": lambda cache: list(verify_entries(cache, id_maps=[KIND])),
+    "prune": lambda cache: prune_entries(cache, unused_for_s=0),
 }
 
 
 @pytest.mark.parametrize("case", DAMAGE)
 def test_verifying_finds_damage_and_removes_the_entry(case: str, tmp_path: Path) -> None:
+    assert_found(DAMAGE[case], tmp_path)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("case", OWNERS)
+def test_verifying_finds_other_owners(case: str, tmp_path: Path) -> None:
+    assert_found(OWNERS[case], tmp_path)
+
+
+def assert_found(damage: Damage, tmp_path: Path) -> None:
+    """Damage one of two entries: it is told and removed, the other one is whole."""
     damaged = filled_cache(tmp_path, KEY, "cd" * 32)
-    DAMAGE[case](damaged)
+    damage(damaged)
     entries = {entry.key: entry for entry in verify_entries(tmp_path, id_maps=[KIND])}
     assert entries[KEY].problem
     assert not entries[KEY].is_trusted
-    assert not damaged.exists()
+    assert not os.path.lexists(damaged)
     assert entries["cd" * 32].problem is None
     assert [entry.key for entry in list_entries(tmp_path)] == ["cd" * 32]
 
@@ -76,6 +53,31 @@ def test_verifying_makes_what_is_whole_trusted_in_later_boots(tmp_path: Path) ->
     assert [entry.is_trusted for entry in verify_entries(tmp_path, id_maps=[KIND])] == [True]
     in_another_boot(entry)
     assert is_trusted(entry)
+
+
+def test_what_other_ids_made_is_told_and_stays(tmp_path: Path) -> None:
+    entry = filled_cache(tmp_path)
+    change_content(entry / "tree" / "d" / "f")
+    (told,) = verify_entries(tmp_path, id_maps=["single"])
+    assert (told.problem, told.is_trusted) == ("made by other ids than those here", False)
+    assert entry.exists()
+
+
+@pytest.mark.parametrize("part", ["layers-1", f"layers-1/{KIND}", "locks", "verified"])
+@pytest.mark.parametrize("action", ["list", "verify", "prune"])
+def test_what_a_part_of_the_cache_leads_to_is_left_alone(
+    action: str, part: str, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    filled_cache(cache)
+    outside = tmp_path / "outside"
+    (cache / part).rename(outside)
+    (outside / "kept").touch()
+    os.utime(outside / "kept", (1, 1))
+    (cache / part).symlink_to(outside)
+    with pytest.raises(StoreError, match="is not a directory of this user's alone"):
+        ACTIONS[action](cache)
+    assert (outside / "kept").exists()
 
 
 def test_what_a_killed_run_left_is_told_and_removed(tmp_path: Path) -> None:
@@ -129,18 +131,10 @@ def test_pruning_while_a_run_holds_the_cache_is_refused(tmp_path: Path) -> None:
     assert len(list_entries(tmp_path)) == 1
 
 
-@pytest.mark.parametrize(
-    "work",
-    [
-        lambda path: verify_entries(path, id_maps=[KIND]),
-        lambda path: prune_entries(path, unused_for_s=0),
-    ],
-)
-def test_where_there_is_no_cache_nothing_is_made(
-    work: Callable[[Path], object], tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("action", ["verify", "prune"])
+def test_where_there_is_no_cache_nothing_is_made(action: str, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="there is no cache"):
-        list(work(tmp_path))  # type: ignore[call-overload] # an iterator or a list
+        ACTIONS[action](tmp_path)
     assert os.listdir(tmp_path) == []
 
 
