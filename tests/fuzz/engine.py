@@ -73,6 +73,7 @@ def _run_atheris(atheris: _Atheris, judge: "Judge", options: argparse.Namespace)
         f"-seed={options.seed}",
         f"-max_len={judge.target.most_bytes}",
         f"-timeout={_HANGS_AFTER_S}",
+        "-handle_xfsz=0",  # else its handler takes the error that a limit is
         "-rss_limit_mb=0",  # RLIMIT_AS is the limit: it stops the input that does it
         "-len_control=0",
         "-print_final_stats=1",
