@@ -28,6 +28,7 @@ class Target(NamedTuple):
     vary: Callable[[bytes, random.Random], bytes] | None = None
     refusals: tuple[type[Exception], ...] = (RootrunError,)
     most_bytes: int = 1 << 16  # of an input
+    most_processor_s: float = 5.0  # of an input: instrumented, a right one takes milliseconds
 
 
 TARGETS = {

@@ -4,10 +4,10 @@ import io
 import os
 import tempfile
 from contextlib import suppress
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from rootrun.dataclass import replace
 from rootrun.errors import UnsafeEntryError
 from rootrun.image.compression import MAGIC_BYTES, Compression, open_decompressed, sniff
 from rootrun.image.reference import ImageReference, Transport
