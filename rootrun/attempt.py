@@ -2,17 +2,17 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 from rootrun.compose.base_image import UnpackedBase
 from rootrun.compose.copy_in import copy_in
 from rootrun.compose.emulation import Emulation, emulation, plan_emulation
+from rootrun.dataclass import replace
 from rootrun.image.config import ImageConfig
 from rootrun.layer.compare import DiffNotes
 from rootrun.layer.diff import Change
 from rootrun.layer.policy import LayerPolicy
+from rootrun.namedtuple import NamedTuple
 from rootrun.plan import check_outcome, container_spec, mount_points
 from rootrun.request import Request
 from rootrun.result import Usage

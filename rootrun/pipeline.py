@@ -9,11 +9,11 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 from rootrun.attempt import Attempt, Job, attempt
 from rootrun.compose.base_image import opened_image, unpacked_base
+from rootrun.dataclass import replace
 from rootrun.errors import ImageError, LayerError, StoreError, told_as
 from rootrun.image.digest import digest_of, hex_of
 from rootrun.image.image import Image

@@ -1,14 +1,14 @@
 """What the user asked for, validated, as one frozen value."""
 
-from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import NamedTuple
 
+from rootrun.dataclass import dataclass, field
 from rootrun.image.compression import Compression
 from rootrun.image.edits import ConfigEdits
 from rootrun.image.reference import ImageReference, OutputReference
 from rootrun.layer.policy import LayerPolicy
+from rootrun.namedtuple import NamedTuple
 
 STDIN = Path("-")
 

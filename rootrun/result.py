@@ -1,8 +1,8 @@
 """What a run made, as one frozen value."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from rootrun.dataclass import dataclass
 from rootrun.image.digest import Digest
 
 

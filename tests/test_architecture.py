@@ -18,9 +18,12 @@ _SOURCES = sorted(
 
 _VALUES = {"errors", "request", "result", "progress"}
 _FORMATS = {"image", "layer"}
-# What each part may import, itself and `errors` aside.
+_EVERYWHERE = {"errors", "dataclass", "namedtuple", "__version__"}
+# What each part may import, itself and these aside.
 _MAY_IMPORT = {
     "errors": set[str](),
+    "dataclass": set[str](),
+    "namedtuple": set[str](),
     "layer": set[str](),
     "image": {"layer"},
     "sandbox": set[str](),
@@ -43,7 +46,8 @@ _MAY_IMPORT = {
 }
 
 _LAZY = {
-    *("asyncio", "backports", "bz2", "compression", "importlib.metadata", "isal", "lzma"),
+    *("asyncio", "backports", "bz2", "compression", "dataclasses", "importlib.metadata"),
+    *("isal", "lzma", "typing.NamedTuple"),
     *("multiprocessing", "psutil", "pyroute2", "shutil", "subprocess", "tarfile", "tempfile"),
     *("threading", "unittest", "urllib", "zstandard"),
 }
@@ -89,6 +93,8 @@ def _holds(imported: str, names: set[str]) -> bool:
 def _top_level(body: list[ast.stmt]) -> Iterator[ast.AST]:
     """Yield the statements that run at import, those of conditions and classes too."""
     for node in body:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue  # it never runs
         yield node
         if isinstance(node, ast.If | ast.Try | ast.With | ast.ClassDef):
             yield from _top_level(node.body)
@@ -106,7 +112,7 @@ def test_imports_point_down() -> None:
             for name in _imports(ast.walk(_tree(path)))
             if name.startswith("rootrun.")
         }
-        above = imported - {part, "errors", "__version__"} - _MAY_IMPORT.get(part, set())
+        above = imported - {part, *_EVERYWHERE} - _MAY_IMPORT.get(part, set())
         assert not above, f"{_name(path)} imports {above}"
 
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from enum import Enum
-from typing import NamedTuple
 
 from rootrun.cli import values
+from rootrun.namedtuple import NamedTuple
 
 _FILES = {"FILE", "IMAGE", "OUTPUT", "PATH[:DST]", "SRC:DST[:ro]"}
 

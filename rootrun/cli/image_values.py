@@ -1,11 +1,11 @@
 """Values of the options that name images."""
 
 import re
-from typing import NamedTuple
 
 from rootrun.image import reference
 from rootrun.image.platform import parse_platform
 from rootrun.image.reference import ImageReference, OutputReference, Transport
+from rootrun.namedtuple import NamedTuple
 
 # org.opencontainers.image.ref.name (image-spec 1.1, annotations.md).
 _REF_PART = r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*"

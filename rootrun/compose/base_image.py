@@ -3,10 +3,10 @@
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from rootrun.compose.pull import pulled
+from rootrun.dataclass import dataclass
 from rootrun.errors import StoreError
 from rootrun.image.source import Image, open_image
 from rootrun.layer.stack import LayerStack

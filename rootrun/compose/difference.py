@@ -4,13 +4,13 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from rootrun.compose.suspects import remark_on_content, remark_on_path
 from rootrun.layer.diff import Change
 from rootrun.layer.entry import Entry, EntryPath, EntryType
 from rootrun.layer.reach import reach
 from rootrun.layer.whiteout import parse_marker
+from rootrun.namedtuple import NamedTuple
 
 _BLOCK = 1 << 20
 _SHOWN_BYTES = 28

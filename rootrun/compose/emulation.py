@@ -6,13 +6,14 @@ What answers the calls is imported when the first one comes: most runs have ids 
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from rootrun.dataclass import dataclass
 from rootrun.fakeroot.level import Level
 from rootrun.layer.compare import Ownership
 from rootrun.layer.entry import DEVICE_TYPES, EntryPath
 from rootrun.layer.stack import LayerStack
+from rootrun.namedtuple import NamedTuple
 from rootrun.request import Request
 from rootrun.rootfs.backend import Rootfs
 from rootrun.sandbox.idmap import IdMap, IdMapKind, first_missing

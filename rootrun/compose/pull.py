@@ -4,9 +4,9 @@ import json
 import os
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
+from rootrun.dataclass import replace
 from rootrun.errors import HelperError, UsageError
 from rootrun.image.reference import ImageReference, Transport
 from rootrun.sandbox.helper import run_helper

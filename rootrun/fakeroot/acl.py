@@ -6,7 +6,8 @@ and does all that an ACL is for: mask, mode bits and inheritance.
 
 import struct
 from collections.abc import Iterable
-from typing import NamedTuple
+
+from rootrun.namedtuple import NamedTuple
 
 DEFAULT = "system.posix_acl_default"
 NAMES = frozenset({"system.posix_acl_access", DEFAULT})

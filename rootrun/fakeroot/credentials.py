@@ -6,7 +6,8 @@ The functions have the names of the system calls. They take ids as the calls do,
 
 import errno
 import os
-from typing import NamedTuple
+
+from rootrun.namedtuple import NamedTuple
 
 KEEP = 0xFFFFFFFF  # (uid_t) -1
 CAP_CHOWN = 1 << 0

@@ -7,9 +7,9 @@ x32 too, whose numbers match none of x86-64's.
 import errno
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain
 
+from rootrun.dataclass import dataclass
 from rootrun.errors import RootrunError
 from rootrun.fakeroot import calls
 from rootrun.fakeroot.conditions import (

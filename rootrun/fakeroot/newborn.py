@@ -4,7 +4,6 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from rootrun.fakeroot.caller import Caller
 from rootrun.fakeroot.credentials import CAP_DAC_OVERRIDE, ROOT, Credentials
@@ -13,6 +12,7 @@ from rootrun.fakeroot.permission import SEARCH, WRITE, Known, check_access
 from rootrun.fakeroot.upper import Status, status_of
 from rootrun.layer.compare import Remembered
 from rootrun.layer.entry import SET_ID_BITS, join
+from rootrun.namedtuple import NamedTuple
 
 _NEW_FILE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 

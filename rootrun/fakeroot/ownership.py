@@ -8,10 +8,10 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 from rootrun.layer.compare import Remembered
 from rootrun.layer.metadata import CAPABILITY
+from rootrun.namedtuple import NamedTuple
 from rootrun.sandbox.beneath import birth_time_ns
 
 _FIRST_PRUNING = 65536

@@ -2,7 +2,6 @@
 
 import errno
 import stat
-from typing import NamedTuple
 
 from rootrun.fakeroot.caller import no_such
 from rootrun.fakeroot.credentials import (
@@ -13,6 +12,7 @@ from rootrun.fakeroot.credentials import (
     NO_SETUID_FIXUP,
     Credentials,
 )
+from rootrun.namedtuple import NamedTuple
 
 READ, WRITE, SEARCH = 4, 2, 1
 

@@ -1,6 +1,6 @@
 """What the kernel says of a process in /proc/PID/status (proc_pid_status(5))."""
 
-from typing import NamedTuple
+from rootrun.namedtuple import NamedTuple
 
 
 class ProcessStatus(NamedTuple):

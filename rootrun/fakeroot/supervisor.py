@@ -3,8 +3,8 @@
 import errno
 import os
 from collections.abc import Callable
-from dataclasses import replace
 
+from rootrun.dataclass import replace
 from rootrun.fakeroot.filters import FilterPlan, filter_program
 from rootrun.fakeroot.level import Level
 from rootrun.sandbox.notify import Channel, Listener, SystemCall

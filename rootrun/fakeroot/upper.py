@@ -7,10 +7,10 @@ import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from rootrun.fakeroot.ownership import FileKey, OnDisk
 from rootrun.layer.entry import EntryPath
+from rootrun.namedtuple import NamedTuple
 from rootrun.sandbox import syscalls
 from rootrun.sandbox.beneath import open_in_root
 from rootrun.sandbox.restriction import file_beside

@@ -4,13 +4,13 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from rootrun.fakeroot.caller import Caller
 from rootrun.fakeroot.credentials import Credentials
 from rootrun.fakeroot.files import Files
 from rootrun.fakeroot.permission import SEARCH, Known, check_access
 from rootrun.fakeroot.upper import Status, status_of
+from rootrun.namedtuple import NamedTuple
 
 _MOST_LINKS = 40  # path_resolution(7)
 _OPEN_NEXT = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -7,8 +7,8 @@ while the parent writes behind them: both write at offsets, to the same descript
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 
+from rootrun.dataclass import replace
 from rootrun.image.blob import Blob
 from rootrun.image.blob_copy import copy_blob, verify_copy
 from rootrun.image.compression import Compression

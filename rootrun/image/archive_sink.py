@@ -8,7 +8,6 @@ which no two places in any image share unless all below them is the same.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from rootrun.image.archive_body import ArchiveBody
 from rootrun.image.compression import Compression
@@ -20,6 +19,7 @@ from rootrun.image.layer_output import LayerOutput
 from rootrun.image.manifest import ArchiveEntry, archive_manifest_bytes
 from rootrun.image.output_file import OutputFile, open_output_file
 from rootrun.image.written import WrittenImage
+from rootrun.namedtuple import NamedTuple
 
 _VERSION = b"1.0"
 

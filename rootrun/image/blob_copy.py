@@ -2,9 +2,9 @@
 
 import errno
 import os
-from dataclasses import replace
 from pathlib import Path
 
+from rootrun.dataclass import replace
 from rootrun.errors import ImageError
 from rootrun.image.blob import Blob, open_regular
 from rootrun.image.image import Layer

@@ -3,9 +3,10 @@
 import io
 from collections.abc import Callable
 from enum import Enum
-from typing import NamedTuple, Protocol, cast
+from typing import Protocol, cast
 
 from rootrun.errors import ImageError
+from rootrun.namedtuple import NamedTuple
 
 CHUNK_BYTES = 1 << 20
 _INPUT_BYTES = 1 << 17

@@ -1,8 +1,8 @@
 """The configuration of an image, checked as it enters (image-spec 1.1, config.md)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from rootrun.dataclass import dataclass
 from rootrun.errors import ImageError
 from rootrun.image.digest import Digest, parse_digest
 from rootrun.image.document import (

@@ -1,7 +1,8 @@
 """Edits of an image's configuration, as values (image-spec 1.1, config.md)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from rootrun.dataclass import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

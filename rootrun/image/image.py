@@ -1,14 +1,13 @@
 """An image that was opened: its layers on disk, its configuration, its names."""
 
-from dataclasses import dataclass
-from typing import NamedTuple
-
+from rootrun.dataclass import dataclass
 from rootrun.errors import DigestMismatchError, ImageError
 from rootrun.image.blob import Blob
 from rootrun.image.compression import MAGIC_BYTES, Compression, sniff
 from rootrun.image.config import ImageConfig
 from rootrun.image.digest import Digest
 from rootrun.image.manifest import Descriptor
+from rootrun.namedtuple import NamedTuple
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

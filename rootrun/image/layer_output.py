@@ -2,11 +2,11 @@
 
 import hashlib
 from collections.abc import Callable
-from typing import NamedTuple
 
 from rootrun.image.compression import Compression
 from rootrun.image.compressor import open_compressor
 from rootrun.image.digest import Digest
+from rootrun.namedtuple import NamedTuple
 
 _WriteAt = Callable[[bytes | memoryview, int], None]
 

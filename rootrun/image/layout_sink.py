@@ -5,9 +5,9 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
+from rootrun.dataclass import replace
 from rootrun.errors import DigestMismatchError, ImageError, OutputError
 from rootrun.image.blob import file_blob
 from rootrun.image.blob_copy import copy_blob, verify_copy

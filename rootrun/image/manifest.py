@@ -2,7 +2,6 @@
 
 import binascii
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from rootrun.errors import DigestMismatchError, ImageError
 from rootrun.image.digest import Digest, digest_of, parse_digest
@@ -21,6 +20,7 @@ from rootrun.image.document import (
     to_bytes,
 )
 from rootrun.image.platform import Platform
+from rootrun.namedtuple import NamedTuple
 
 MAX_DOCKER_MANIFEST_BYTES = 1 << 20
 MAX_MANIFEST_BYTES = 4 << 20

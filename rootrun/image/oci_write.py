@@ -1,7 +1,6 @@
 """The documents of an OCI layout that describe a new image (image-spec 1.1)."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from rootrun.image.compression import Compression
 from rootrun.image.digest import Digest, digest_of
@@ -16,6 +15,7 @@ from rootrun.image.manifest import (
     Manifest,
     manifest_bytes,
 )
+from rootrun.namedtuple import NamedTuple
 
 LAYOUT_BYTES = b'{"imageLayoutVersion":"1.0.0"}'
 _LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"

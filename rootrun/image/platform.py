@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Collection
-from typing import NamedTuple
 
 from rootrun.errors import UsageError
+from rootrun.namedtuple import NamedTuple
 
 
 class Platform(NamedTuple):

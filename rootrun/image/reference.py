@@ -3,10 +3,10 @@
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from rootrun.dataclass import dataclass
 from rootrun.errors import UsageError
 
 

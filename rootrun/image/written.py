@@ -1,14 +1,13 @@
 """What the sinks have in common: values, and which blobs they write."""
 
-from dataclasses import replace
-from typing import NamedTuple
-
+from rootrun.dataclass import replace
 from rootrun.image.blob import Blob
 from rootrun.image.compression import Compression
 from rootrun.image.digest import Digest
 from rootrun.image.image import Layer
 from rootrun.image.layer_output import WrittenLayer
 from rootrun.image.stream import content_digests
+from rootrun.namedtuple import NamedTuple
 
 
 class WrittenImage(NamedTuple):

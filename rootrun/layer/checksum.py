@@ -7,13 +7,13 @@ another id map: it holds under the one in which the layer was unpacked.
 
 import os
 import stat
-from typing import NamedTuple
 from zlib import crc32
 
 from rootrun.layer.crc import crc_of_file
 from rootrun.layer.entry import ROOT, EntryPath, is_overlay_xattr
 from rootrun.layer.metadata import kept_xattrs
 from rootrun.layer.walk import Visited, walk_tree
+from rootrun.namedtuple import NamedTuple
 
 MASK = (1 << 64) - 1
 """Sums are taken modulo 2^64."""

@@ -4,14 +4,15 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+from rootrun.dataclass import dataclass, field, replace
 from rootrun.layer.content import same_content
 from rootrun.layer.entry import SET_ID_BITS, Entry, EntryPath, EntryType
 from rootrun.layer.metadata import entry_of, kept_xattrs
 from rootrun.layer.policy import LayerPolicy, OwnerRule
 from rootrun.layer.unheld import is_copied_up, with_device, with_unheld, without_privileges
+from rootrun.namedtuple import NamedTuple
 
 _SHOWN_PATHS = 5
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

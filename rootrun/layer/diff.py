@@ -11,9 +11,9 @@ if what the layer can say of it is different from the base's.
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+from rootrun.dataclass import dataclass, field, replace
 from rootrun.layer.compare import (
     BaseEntry,
     Comparison,
@@ -27,6 +27,7 @@ from rootrun.layer.entry import ROOT, Entry, EntryPath, EntryType, entry_type, j
 from rootrun.layer.metadata import OPAQUE_XATTR, entry_of, is_whiteout, kept_xattrs
 from rootrun.layer.policy import LayerPolicy
 from rootrun.layer.whiteout import WHITEOUT_PREFIX
+from rootrun.namedtuple import NamedTuple
 
 _WHITEOUT_MODE = 0o644
 

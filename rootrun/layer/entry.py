@@ -3,9 +3,10 @@
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import NewType
+
+from rootrun.dataclass import dataclass, field
 
 EntryPath = NewType("EntryPath", str)
 """A path inside a layer: no leading or trailing slash, no ``.`` or ``..``; ``""`` is the root.

@@ -4,11 +4,10 @@ The layout is POSIX.1-2017 (pax, "ustar Interchange Format"); base-256 numbers a
 missing prefix of GNU headers are from the GNU tar manual, "Basic Tar Format".
 """
 
-from typing import NamedTuple
-
 from rootrun.errors import LayerError
 from rootrun.layer import pax
 from rootrun.layer.entry import DEVICE_TYPES, ROOT, Entry, EntryType, name_bytes
+from rootrun.namedtuple import NamedTuple
 
 BLOCK_BYTES = 512
 ZERO_BLOCK = bytes(BLOCK_BYTES)

@@ -2,7 +2,6 @@
 
 import os
 import stat
-from typing import NamedTuple
 
 from rootrun.errors import LayerError
 from rootrun.layer.checksum import (
@@ -17,6 +16,7 @@ from rootrun.layer.entry import SET_ID_BITS, Entry, EntryPath, EntryType
 from rootrun.layer.metadata import has_whiteout
 from rootrun.layer.record import LayerRecord, Recorded
 from rootrun.layer.walk import Visited
+from rootrun.namedtuple import NamedTuple
 
 IMPLIED_MODE = 0o755
 _IMPLIED_NAMES_LIMIT_BYTES = 64 << 20

@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 
+from rootrun.dataclass import replace
 from rootrun.layer.cursor import Cursor
 from rootrun.layer.diff import Base, Change
 from rootrun.layer.entry import EntryType, join, name_bytes

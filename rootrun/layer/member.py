@@ -1,12 +1,12 @@
 """One member of a tar: its header together with the extended headers before it."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from rootrun.errors import LayerError
 from rootrun.layer import pax, sparse
 from rootrun.layer.header import BLOCK_BYTES, ZERO_BLOCK, Header, parse_header
 from rootrun.layer.source import Source, truncated
+from rootrun.namedtuple import NamedTuple
 
 DIRECTORY_FLAG = b"5"
 FILE_FLAG = b"0"

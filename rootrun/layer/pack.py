@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 from rootrun.layer.diff import Change
 from rootrun.layer.entry import EntryType
 from rootrun.layer.tar_writer import TarWriter
+from rootrun.namedtuple import NamedTuple
 
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 

@@ -4,7 +4,7 @@ import os
 import stat
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from rootrun.errors import LayerError
 from rootrun.layer.attributes import Owners, clear_inheritance, set_xattrs
@@ -16,6 +16,7 @@ from rootrun.layer.record import Recorded
 from rootrun.layer.removal import remove_tree
 from rootrun.layer.tree import Directory, Tree
 from rootrun.layer.walk import Visited, walk_tree
+from rootrun.namedtuple import NamedTuple
 
 OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 UNFINISHED_MODE = 0o700

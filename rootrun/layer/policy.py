@@ -1,7 +1,8 @@
 """How changes are rewritten before they enter a layer: times and owners."""
 
-from dataclasses import dataclass
 from enum import Enum
+
+from rootrun.dataclass import dataclass
 
 
 class OwnerRule(Enum):

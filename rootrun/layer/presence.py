@@ -8,8 +8,8 @@ layers that have the directory above it.
 import stat
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
+from rootrun.dataclass import dataclass, field
 from rootrun.layer.entry import ROOT, EntryPath, parent
 from rootrun.layer.reach import lstat_at
 from rootrun.layer.record import LayerRecord

@@ -4,13 +4,14 @@ import base64
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+from rootrun.dataclass import dataclass, field
 from rootrun.errors import StoreError
 from rootrun.layer.entry import EntryPath, EntryType
 from rootrun.layer.metadata import has_whiteout
 from rootrun.layer.seal import sealed, unsealed
+from rootrun.namedtuple import NamedTuple
 
 _KIND = "rootrun-layer-record-1"
 

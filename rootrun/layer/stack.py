@@ -9,16 +9,16 @@ import os
 import stat
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
+from rootrun.dataclass import dataclass, replace
 from rootrun.errors import UnsafeEntryError
 from rootrun.layer.entry import DEVICE_TYPES, ROOT, Entry, EntryPath, EntryType, join, parent
 from rootrun.layer.metadata import entry_of, kept_xattrs
 from rootrun.layer.presence import DirectoryIndex
 from rootrun.layer.reach import lstat_at, reach
 from rootrun.layer.record import LayerRecord, Recorded
+from rootrun.namedtuple import NamedTuple
 
 _SYMLINK_LIMIT = 40  # as the kernel: path_resolution(7)
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK

@@ -1,13 +1,13 @@
 """The members of a tar that is a file: where each one's content is."""
 
 import os
-from typing import NamedTuple
 
 from rootrun.errors import LayerError
 from rootrun.layer.header import BLOCK_BYTES
 from rootrun.layer.member import padded, read_member
 from rootrun.layer.names import clean_name
 from rootrun.layer.source import FileSource
+from rootrun.namedtuple import NamedTuple
 
 # 65536 members with short names, and an image has thousands: the index is held in memory.
 _MAX_INDEX_BYTES = 32 << 20

@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 
+from rootrun.dataclass import replace
 from rootrun.errors import LayerError
 from rootrun.layer.entry import Entry
 from rootrun.layer.header import BLOCK_BYTES, header_bytes

@@ -9,10 +9,11 @@ import errno
 import os
 from collections.abc import Mapping
 from types import TracebackType
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from rootrun.errors import LayerError, UnsafeEntryError
 from rootrun.layer.entry import ROOT, EntryPath, join, parent
+from rootrun.namedtuple import NamedTuple
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SYMLINK_LIMIT = 40  # as the kernel: path_resolution(7)

@@ -7,8 +7,8 @@ base's. What is still the same, the run has not changed, and the truth is the im
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import replace
 
+from rootrun.dataclass import replace
 from rootrun.layer.entry import DEVICE_TYPES, Entry, EntryType
 from rootrun.layer.metadata import CAPABILITY, ORIGIN_XATTR
 

@@ -3,9 +3,9 @@
 import os
 import stat
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from rootrun.layer.entry import EntryPath, join, parent
+from rootrun.namedtuple import NamedTuple
 
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 

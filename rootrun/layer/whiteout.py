@@ -1,10 +1,10 @@
 """Whiteouts: the names by which a layer hides what lower layers have (image-spec, layer.md)."""
 
 from enum import Enum
-from typing import NamedTuple
 
 from rootrun.errors import LayerError
 from rootrun.layer.entry import EntryPath, join, parent
+from rootrun.namedtuple import NamedTuple
 
 WHITEOUT_PREFIX = ".wh."
 OPAQUE_MARKER = ".wh..wh..opq"

@@ -3,8 +3,8 @@
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
+from rootrun.dataclass import dataclass, field
 from rootrun.layer.cursor import Cursor
 from rootrun.layer.entry import ROOT, EntryPath, join
 from rootrun.rootfs.copy_table import CopyTable, Stamp, birth_ns

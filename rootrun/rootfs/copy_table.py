@@ -4,10 +4,10 @@ import errno
 import os
 import stat
 import time
-from dataclasses import dataclass, field
-from typing import NamedTuple
 
+from rootrun.dataclass import dataclass, field
 from rootrun.layer.entry import ROOT, EntryPath, parent
+from rootrun.namedtuple import NamedTuple
 from rootrun.sandbox.beneath import birth_time_ns
 
 _POLL_S = 0.001

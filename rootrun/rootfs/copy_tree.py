@@ -4,15 +4,15 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
+from rootrun.dataclass import dataclass, field
 from rootrun.layer.attributes import clear_inheritance, set_xattrs
 from rootrun.layer.cursor import Cursor
 from rootrun.layer.entry import ROOT, EntryPath, join
 from rootrun.layer.metadata import is_whiteout, kept_xattrs
 from rootrun.layer.record import LayerRecord
+from rootrun.namedtuple import NamedTuple
 from rootrun.rootfs.copy_file import ContentCopier
 from rootrun.rootfs.copy_table import CopyTable, Stamp
 

@@ -6,8 +6,8 @@ a file there that another file is to be mounted over, they stand above.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from rootrun.dataclass import dataclass
 from rootrun.errors import SandboxError
 from rootrun.layer.entry import EntryPath, EntryType, ancestors
 from rootrun.layer.stack import LayerStack

@@ -3,9 +3,9 @@
 import os
 import stat
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from rootrun.errors import RootrunError, SandboxError
+from rootrun.namedtuple import NamedTuple
 from rootrun.sandbox.beneath import open_beneath
 
 PASSWD = "/etc/passwd"

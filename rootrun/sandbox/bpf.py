@@ -5,7 +5,8 @@ Jumps only go forward, and conditional ones at most 255 instructions (bpf(4)).
 
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
+
+from rootrun.namedtuple import NamedTuple
 
 RETURN_ALLOW = 0x7FFF0000
 RETURN_NOTIFY = 0x7FC00000

@@ -9,9 +9,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from rootrun.errors import SandboxError
+from rootrun.namedtuple import NamedTuple
 
 log = logging.getLogger(__name__)
 

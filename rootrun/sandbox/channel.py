@@ -3,8 +3,8 @@
 import fcntl
 import os
 from contextlib import suppress
-from typing import NamedTuple
 
+from rootrun.namedtuple import NamedTuple
 from rootrun.sandbox import syscalls
 from rootrun.sandbox.emulation import open_handover
 

@@ -1,7 +1,8 @@
 """Id maps: which ids of the container are which ids of the host (user_namespaces(7))."""
 
-from dataclasses import dataclass
 from enum import Enum
+
+from rootrun.dataclass import dataclass
 
 
 class IdMapKind(Enum):

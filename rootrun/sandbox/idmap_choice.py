@@ -1,9 +1,9 @@
 """Choosing an id map: which of root, subids and single this caller can have."""
 
 import os
-from typing import NamedTuple
 
 from rootrun.errors import NamespaceError
+from rootrun.namedtuple import NamedTuple
 from rootrun.sandbox import syscalls
 from rootrun.sandbox.idmap import Extent, IdMap, IdMapKind, identity, parse_map
 

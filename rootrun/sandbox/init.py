@@ -10,9 +10,9 @@ import os
 import resource
 import signal
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from rootrun.errors import SandboxError
+from rootrun.namedtuple import NamedTuple
 from rootrun.sandbox import mount_api, network, syscalls
 from rootrun.sandbox.channel import InnerChannel
 from rootrun.sandbox.conditions import set_conditions

@@ -7,10 +7,10 @@ import re
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rootrun.dataclass import dataclass
 from rootrun.errors import LimitError, SandboxError, UsageError
 from rootrun.sandbox.idmap import IdMap
 from rootrun.sandbox.spec import Limits

@@ -7,9 +7,10 @@ or a note for the log. It raises ``OSError``, or ``SandboxError`` about what sta
 import os
 import stat
 from contextlib import suppress
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from rootrun.errors import SandboxError
+from rootrun.namedtuple import NamedTuple
 from rootrun.sandbox import mount_api
 from rootrun.sandbox.beneath import open_beneath, open_mount_point
 

@@ -6,7 +6,9 @@ import os
 import select
 import struct
 from contextlib import suppress
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+from rootrun.namedtuple import NamedTuple
 
 _RECV = 0xC0502100
 _SEND = 0xC0182101

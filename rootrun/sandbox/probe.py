@@ -4,9 +4,9 @@ import os
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
-from typing import NamedTuple
 
 from rootrun.errors import RootrunError, SandboxError
+from rootrun.namedtuple import NamedTuple
 from rootrun.sandbox import mount_api, syscalls
 from rootrun.sandbox.child import run_in_child
 from rootrun.sandbox.idmap import IdMap, IdMapKind

@@ -7,8 +7,8 @@ meanwhile. Only processors whose registers are known here have any of it: on oth
 import array
 import os
 import struct
-from typing import NamedTuple
 
+from rootrun.namedtuple import NamedTuple
 from rootrun.sandbox import syscalls
 from rootrun.sandbox.bpf import AUDIT_ARCH_AARCH64, AUDIT_ARCH_I386, AUDIT_ARCH_X86_64
 from rootrun.sandbox.notify import Trap

@@ -1,10 +1,11 @@
 """What a container is to be, and what became of it: the values of ``run_container``."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+from rootrun.dataclass import dataclass
+from rootrun.namedtuple import NamedTuple
 from rootrun.sandbox.denials import Denials
 from rootrun.sandbox.idmap import IdMap
 from rootrun.sandbox.notify import Listener, SystemCall

@@ -4,8 +4,8 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 
+from rootrun.dataclass import replace
 from rootrun.errors import HelperError, NamespaceError, RootrunError, SandboxError, told_as
 from rootrun.sandbox import syscalls
 from rootrun.sandbox.forking import fork_child, signals_blocked

@@ -3,10 +3,10 @@
 import errno
 import json
 import os
-from typing import NamedTuple
 
 from rootrun import errors
 from rootrun.errors import RootrunError, SandboxError, ScriptError
+from rootrun.namedtuple import NamedTuple
 
 # Characters, of up to six bytes each in JSON: message and hint stay below PIPE_BUF, beyond which
 # the lines of two processes may interleave (pipe(7)).

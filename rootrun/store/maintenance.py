@@ -5,9 +5,9 @@ import os
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rootrun.dataclass import dataclass, replace
 from rootrun.errors import RootrunError, StoreError
 from rootrun.layer.checksum import checksum_tree
 from rootrun.layer.removal import remove_tree

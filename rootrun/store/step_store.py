@@ -19,11 +19,11 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from rootrun.errors import StoreError, told_as
 from rootrun.layer.removal import remove_tree
 from rootrun.layer.seal import sealed, unsealed
+from rootrun.namedtuple import NamedTuple
 from rootrun.store.entry import RECORD, Form, problem_of
 from rootrun.store.layer_store import LOCKS, check_private
 from rootrun.store.lock import locked

@@ -14,7 +14,8 @@ import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+
+from rootrun.namedtuple import NamedTuple
 
 _RACY_NS = 1_000_000_000
 

@@ -3,12 +3,12 @@
 import json
 import os
 from base64 import b64decode
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rootrun.cli.report import print_result, to_json, write_result_files
+from rootrun.dataclass import replace
 from rootrun.errors import OutputError
 from rootrun.image.digest import Digest
 from rootrun.result import LayerResult, RunResult, Usage

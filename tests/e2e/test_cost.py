@@ -25,12 +25,13 @@ pytestmark = pytest.mark.userns
 HEAVY = {
     *("_bz2", "_lzma", "_socket", "asyncio", "backports.zstd", "bz2", "gzip", "importlib.metadata"),
     *("isal", "lzma", "multiprocessing", "psutil", "pyroute2", "shutil", "socket", "sqlite3"),
-    *("ssl", "subprocess", "tarfile", "tempfile", "unittest", "urllib.request", "zipfile"),
+    *("dataclasses", "inspect", "ssl", "subprocess", "tarfile", "tempfile", "unittest"),
+    *("urllib.request", "zipfile"),
     "zstandard",
 }
 """What no warm run of a plain archive has any use for.
 
-inspect, threading and urllib.parse come with dataclasses, logging and pathlib.
+threading and urllib.parse come with logging and pathlib.
 """
 
 SHOW_MODULES = """

@@ -2,10 +2,10 @@
 
 import errno
 import os
-from dataclasses import replace
 
 import pytest
 
+from rootrun.dataclass import replace
 from rootrun.errors import RootrunError
 from rootrun.fakeroot import calls
 from rootrun.fakeroot.filters import FilterPlan, filter_program

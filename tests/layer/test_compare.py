@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from rootrun.dataclass import replace
 from rootrun.layer.compare import BaseEntry, Comparison, DiffNotes, PathOnDisk
 from rootrun.layer.entry import Entry, EntryPath, EntryType
 from rootrun.layer.metadata import ORIGIN_XATTR, entry_of

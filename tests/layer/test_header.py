@@ -2,10 +2,10 @@
 
 import io
 import tarfile
-from dataclasses import replace
 
 import pytest
 
+from rootrun.dataclass import replace
 from rootrun.errors import LayerError
 from rootrun.layer.entry import ROOT, Entry, EntryPath, EntryType
 from rootrun.layer.header import header_bytes, parse_header, parse_number

@@ -2,11 +2,11 @@
 
 import os
 import zlib
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from rootrun.dataclass import replace
 from rootrun.errors import StoreError
 from rootrun.layer.entry import ROOT, EntryPath, EntryType
 from rootrun.layer.record import LayerRecord, Recorded

@@ -6,7 +6,6 @@ What the kernel has to say of wrong arguments, and of other processes, it says.
 import errno
 import struct
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from rootrun.fakeroot import credentials
 from rootrun.fakeroot.answers.acting import Acting
@@ -15,6 +14,7 @@ from rootrun.fakeroot.credentials import Credentials
 from rootrun.fakeroot.handler import Handler
 from rootrun.fakeroot.identities import Identities
 from rootrun.fakeroot.process_status import read_process_status
+from rootrun.namedtuple import NamedTuple
 
 _HEADER = struct.Struct("=Ii")  # version, pid
 # struct __user_cap_data_struct, and how many there are: one in version 1, of Linux 2.2, else two.

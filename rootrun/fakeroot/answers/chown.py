@@ -4,7 +4,6 @@ import errno
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import NamedTuple
 
 from rootrun.fakeroot import calls
 from rootrun.fakeroot.caller import (
@@ -21,6 +20,7 @@ from rootrun.fakeroot.names import Names
 from rootrun.fakeroot.ownership import StandIns, without_privileges
 from rootrun.fakeroot.upper import path_of, status_of
 from rootrun.layer.compare import Remembered
+from rootrun.namedtuple import NamedTuple
 
 _KEEP = 0xFFFFFFFF
 _KEEP_SHORT = 0xFFFF

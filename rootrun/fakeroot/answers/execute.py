@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from rootrun.fakeroot import calls
 from rootrun.fakeroot.answers.acting import Acting
@@ -22,6 +22,7 @@ from rootrun.fakeroot.caller import (
 from rootrun.fakeroot.credentials import after_exec
 from rootrun.fakeroot.handler import Handler
 from rootrun.fakeroot.identities import Identities
+from rootrun.namedtuple import NamedTuple
 
 _ELF_MAGIC = b"\x7fELF"
 _BEGINNING = 256  # bytes that the kernel looks at (BINPRM_BUF_SIZE)

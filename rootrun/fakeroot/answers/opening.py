@@ -2,10 +2,10 @@
 
 import os
 import struct
-from typing import NamedTuple
 
 from rootrun.fakeroot.caller import AT_FDCWD, Caller, signed
 from rootrun.fakeroot.permission import READ, WRITE
+from rootrun.namedtuple import NamedTuple
 
 _TMPFILE = 0o20000000  # __O_TMPFILE
 _OPEN_HOW = struct.Struct("=QQQ")  # flags, mode, resolve

@@ -1,9 +1,8 @@
 """What a call names: a path, from where it starts, and whether a symlink at its end counts."""
 
-from typing import NamedTuple
-
 from rootrun.fakeroot import calls
 from rootrun.fakeroot.caller import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, Caller, signed
+from rootrun.namedtuple import NamedTuple
 
 _AT_SYMLINK_FOLLOW = 0x400  # of linkat(2) alone
 _DESCRIPTORS = frozenset({"fchmod", "fchdir", "fsetxattr", "fremovexattr"})

@@ -8,13 +8,13 @@ import os
 import struct
 from collections.abc import Mapping
 from functools import partial
-from typing import NamedTuple
 
 from rootrun.fakeroot.caller import Caller, signed
 from rootrun.fakeroot.credentials import ROOT, Credentials
 from rootrun.fakeroot.handler import Handler
 from rootrun.fakeroot.identities import Identities
 from rootrun.fakeroot.process_status import read_process_status
+from rootrun.namedtuple import NamedTuple
 from rootrun.sandbox.syscalls import syscall
 
 _PIDFD_OPEN, _PIDFD_GETFD = 434, 438  # since Linux 5.3 and 5.6

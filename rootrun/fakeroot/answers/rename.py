@@ -3,13 +3,13 @@
 import os
 from collections.abc import Mapping
 from functools import partial
-from typing import NamedTuple
 
 from rootrun.fakeroot import calls
 from rootrun.fakeroot.caller import AT_EMPTY_PATH, AT_FDCWD, Caller, signed
 from rootrun.fakeroot.files import Files
 from rootrun.fakeroot.handler import Handler
 from rootrun.fakeroot.upper import status_of
+from rootrun.namedtuple import NamedTuple
 
 _AT_SYMLINK_FOLLOW = 0x400
 _RENAME_EXCHANGE = 2

@@ -11,7 +11,6 @@ import signal
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import NamedTuple
 
 from rootrun.fakeroot import calls
 from rootrun.fakeroot.answers.acting import Acting
@@ -21,6 +20,7 @@ from rootrun.fakeroot.credentials import CAP_KILL, Credentials
 from rootrun.fakeroot.handler import Handler
 from rootrun.fakeroot.identities import Identities
 from rootrun.fakeroot.process_status import ProcessStatus, read_process_status
+from rootrun.namedtuple import NamedTuple
 
 _ALL = -1
 _INIT = 1

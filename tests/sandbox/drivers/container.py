@@ -183,7 +183,7 @@ def run(wanted: Wanted) -> dict[str, object]:
                 message = wanted.failing_task
                 with run_in_child(lambda: fail(message), name="fail") as task:
                     outcome = run_container(spec, alongside=[task])
-            return {"idMap": id_map.kind.value, **outcome._asdict()}
+            return {"idMap": id_map.kind.value, **dict(zip(outcome._fields, outcome, strict=True))}
     except RootrunError as error:
         kind = type(error).__name__
         return {"error": kind, "message": str(error), "hint": error.hint, "exit": error.exit_code}
