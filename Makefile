@@ -6,12 +6,13 @@ PYTEST_ARGS ?=
 TORTURE_ARGS ?=
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?=
+BENCH_ARGS ?=
 
 # Peers of Debian that the tests run rootrun against, shells that load its completions, and
 # compilers of static programs.
 PEERS := acl attr buildah busybox-static charliecloud docker-registry fakeroot fish gcc-multilib \
-	golang-go groff-base libcap2-bin man-db mmdebstrap musl-tools nix-bin podman proot \
-	qemu-system-x86 skopeo squashfs-tools strace uidmap umoci xz-utils zsh zstd
+	golang-go groff-base jq libcap2-bin man-db mmdebstrap musl-tools nix-bin podman proot \
+	qemu-system-x86 runc skopeo squashfs-tools strace uidmap umoci xz-utils zsh zstd
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo test check peers bench bench-fakeroot torture fuzz clean
@@ -22,7 +23,8 @@ help:
 	@echo 'make check   format, lint and types, then the tests'
 	@echo 'make env     make the environment build/venv alone'
 	@echo 'make peers   install the programs that the tests compare with (Debian, as root)'
-	@echo 'make bench   measure rootrun beside its peers'
+	@echo 'make bench   measure rootrun beside its peers (as root); BENCH_ARGS="--repeat 1 --row small-*" less,'
+	@echo '             BENCH_ARGS=start parts of a run, BENCH_ARGS=endurance that nothing grows in many'
 	@echo 'make bench-fakeroot   measure the root emulation beside real ids and its peers (as root)'
 	@echo 'make vm-images     get kernels and make root file systems for vmtest (network, QEMU, as root)'
 	@echo 'make vmtest        boot them: the same layers as of a real root, old kernels, restricted hosts'
@@ -60,7 +62,7 @@ peers:
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(PEERS)
 
 bench: env
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 bench-fakeroot: env
 	$(BIN)/python -m benchmarks fakeroot

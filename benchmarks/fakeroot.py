@@ -6,16 +6,14 @@ any user, on a Debian whose layers are in the cache; the order is mixed, and med
 
 import argparse
 import os
-import signal
 import sys
 import time
 from collections.abc import Sequence
-from types import FrameType
-from typing import NoReturn
 
 from benchmarks.comparison import Job, report_peers
 from benchmarks.emulation import MEASURES, Size
 from benchmarks.place import MODES, Place, temporary_place
+from benchmarks.timing import unwind_at_signals
 from benchmarks.verdict import HEADER
 
 _PACKAGES = (
@@ -27,7 +25,6 @@ _PACKAGES = (
 _WHOLE = Size(repeat=5, packages=_PACKAGES, files=50_000, rounds=1_000_000)
 _QUICK = Size(repeat=3, packages=("cron", "dbus"), files=5_000, rounds=200_000)
 _PARTS = (*MEASURES, "peers")
-_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -45,8 +42,7 @@ def main(argv: Sequence[str]) -> None:
     size = _QUICK if options.quick else _WHOLE
     repeat = options.repeat or size.repeat
     size = Size(repeat=repeat, packages=size.packages, files=size.files, rounds=size.rounds)
-    for number in _ENDS:
-        signal.signal(number, _unwind)
+    unwind_at_signals()
     os.umask(0o022)
     with temporary_place(files=size.files) as place:
         missed = _report(place, size, parts=options.only or _PARTS)
@@ -90,9 +86,3 @@ def _fill_cache(place: Place) -> None:
     for mode in MODES:
         for base in ("debian", "files"):
             place.run(mode, "true.sh", base=base)
-
-
-def _unwind(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 # signal's interface
-    for again in _ENDS:
-        signal.signal(again, signal.SIG_IGN)  # the cleaning up is not interrupted
-    sys.exit(128 + number)

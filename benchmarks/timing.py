@@ -5,20 +5,36 @@ import select
 import signal
 import statistics
 import subprocess
+import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from types import FrameType
+from typing import NoReturn, TypeVar
 
-from tests.support.program import clean_environment
+from tests.support.program import _interpreter, clean_environment
 from tests.support.users import Account
 
 Result = TypeVar("Result")
 
 LONGEST_RUN_S = 900
+# A process counts as its own what it had before execve(2), in vfork(2) what its parent has. So it
+# is started, and measured, by one that has little: a benchmark has more than some of what it runs.
+_SMALL = """
+import os, sys, time
+report, *argv = sys.argv[1:]
+os.set_inheritable(int(report), False)
+start = time.perf_counter()
+pid = os.posix_spawnp(argv[0], argv, os.environ, setsigdef=[13, 25])
+_, status, usage = os.wait4(pid, 0)
+wall_s = time.perf_counter() - start
+cpu_s = usage.ru_utime + usage.ru_stime
+said = f"{os.waitstatus_to_exitcode(status)} {wall_s} {cpu_s} {usage.ru_maxrss * 1024}"
+os.write(int(report), said.encode())
+"""
+_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +46,7 @@ class Run:
     stderr: str
     wall_s: float
     cpu_s: float
+    peak_bytes: int  # of its largest process, but at least about 10 MB, those of _SMALL
 
     def must_work(self) -> "Run":
         """Return it; ends the benchmark with the last words of a program that failed."""
@@ -46,10 +63,14 @@ def timed(
     longest_s: float = LONGEST_RUN_S,
 ) -> Run:
     """Run ``argv`` as ``account``, in its home; after ``longest_s`` its session is killed."""
-    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
-        start = time.perf_counter()
+    with (
+        tempfile.TemporaryFile() as stdout,
+        tempfile.TemporaryFile() as stderr,
+        tempfile.TemporaryFile() as report,
+    ):
+        small: list[str | Path] = [_interpreter(), "-I", "-S", "-c", _SMALL, str(report.fileno())]
         process = subprocess.Popen(
-            [os.fspath(arg) for arg in argv],
+            [os.fspath(arg) for arg in (*small, *argv)],
             user=account.uid,
             group=account.gid,
             extra_groups=[],
@@ -59,15 +80,32 @@ def timed(
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,
+            pass_fds=[report.fileno()],
         )
-        cpu_s = _wait(process, longest_s=longest_s)
+        _wait(process, longest_s=longest_s)
+        said = _content(report.fileno()).split()
+        # Nothing is said by one that was killed, or had no such program to start.
+        status, wall_s, cpu_s, peak_bytes = said or (process.returncode, longest_s, 0, 0)
         return Run(
-            status=process.returncode,
+            status=int(status),
             stdout=_content(stdout.fileno()),
             stderr=_content(stderr.fileno()),
-            wall_s=time.perf_counter() - start,
-            cpu_s=cpu_s,
+            wall_s=float(wall_s),
+            cpu_s=float(cpu_s),
+            peak_bytes=int(peak_bytes),
         )
+
+
+def unwind_at_signals() -> None:
+    """End by ``SystemExit`` at a signal, so that accounts and files are removed."""
+    for number in _ENDS:
+        signal.signal(number, _unwind)
+
+
+def _unwind(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 # signal's interface
+    for again in _ENDS:
+        signal.signal(again, signal.SIG_IGN)  # the cleaning up is not interrupted
+    sys.exit(128 + number)
 
 
 def in_turns(jobs: Mapping[str, Callable[[], Result]], *, repeat: int) -> dict[str, list[Result]]:
@@ -90,21 +128,18 @@ def last_line(text: str) -> str:
     return lines[-1].strip() if lines else "no word"
 
 
-def _wait(process: subprocess.Popen[bytes], *, longest_s: float) -> float:
-    """Wait for the end, at the latest for that of ``longest_s``; return seconds of CPU."""
+def _wait(process: subprocess.Popen[bytes], *, longest_s: float) -> None:
+    """Wait for the end, at the latest for that of ``longest_s``."""
     descriptor = os.pidfd_open(process.pid)
     try:
         if not select.select([descriptor], [], [], longest_s)[0]:
             _kill_session(process.pid)
-        # Not Popen.wait: it does not tell what the program and its children used.
-        _, status, usage = os.wait4(process.pid, 0)
+        process.wait()
     except BaseException:
         _kill_session(process.pid)
         raise
     finally:
         os.close(descriptor)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return usage.ru_utime + usage.ru_stime
 
 
 def _kill_session(leader: int) -> None:

@@ -23,6 +23,13 @@ def test_runs_tell_status_words_and_the_time_of_children(tester: Account) -> Non
     assert run.cpu_s < run.wall_s * 2
 
 
+def test_the_memory_of_the_largest_process_is_told(tester: Account) -> None:
+    take = f"python3 -I -c 'bytearray({300 << 20})' & wait"
+    small, large = (timed(["sh", "-c", c], account=tester).must_work() for c in ("true", take))
+    assert small.peak_bytes < 20 << 20
+    assert 300 << 20 <= large.peak_bytes < 600 << 20
+
+
 def test_failed_runs_end_the_benchmark_with_their_last_word(tester: Account) -> None:
     run = timed(["sh", "-c", "echo one >&2; echo two >&2; exit 4"], account=tester)
     with pytest.raises(SystemExit, match="status 4: two"):
