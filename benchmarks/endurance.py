@@ -41,7 +41,7 @@ class State(NamedTuple):
     cache_bytes: int
     scratch_files: int
     processes: int
-    mounts: int
+    mounts: int  # in the home of the account
     open_files: int  # of the whole machine
 
 
@@ -72,13 +72,14 @@ def _run(arena: Arena, archive: Path, work: Path) -> Run:
 
 def state_of(arena: Arena, work: Path) -> State:
     """Return what is there between two runs."""
+    mounts = Path("/proc/self/mounts").read_text(encoding="utf-8")
     cache = [path.lstat() for path in _paths(work / "cache")]
     return State(
         cache_files=len(cache),
         cache_bytes=sum(status.st_size for status in cache),
         scratch_files=sum(1 for _ in _paths(work / "cache" / "scratch")),
         processes=len(processes_of(arena.account)),
-        mounts=len(Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()),
+        mounts=mounts.count(f" {arena.account.home}/"),
         open_files=int(Path("/proc/sys/fs/file-nr").read_text(encoding="ascii").split()[0]),
     )
 
