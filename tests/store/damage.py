@@ -43,6 +43,12 @@ def _half_write(entry: Path) -> None:
     (entry / "made.json").unlink()
 
 
+def _cut_power(entry: Path) -> None:
+    """Leave what a power cut can leave of what was not synced."""
+    os.truncate(entry / "tree" / "d" / "f", 0)
+    in_another_boot(entry)
+
+
 def _lead_elsewhere(path: Path) -> None:
     """Put a symlink in place of ``path``, to what is another layer in form."""
     (layers,) = (parent for parent in path.parents if parent.name == "layers-1")
@@ -84,7 +90,7 @@ FOUND_AT_ONCE: dict[str, Damage] = {
 """What a run finds, too. The rest is found by reading the whole tree alone."""
 
 STALE: dict[str, Damage] = {
-    "of another boot": lambda entry: (change_content(entry / "tree/d/f"), in_another_boot(entry)),
+    "of another boot": _cut_power,
     "mark emptied": lambda entry: os.truncate(entry / "made.json", 0),
     "mark of nothing": lambda entry: (entry / "made.json").write_text(json.dumps({})),
 }
