@@ -1,15 +1,19 @@
-"""Base blobs pass into the output byte for byte, and are verified there."""
+"""Blobs pass from one place to another byte for byte, and are verified there."""
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 from rootrun.dataclass import replace
 from rootrun.errors import ImageError
 from rootrun.image.blob import Blob, open_regular
 from rootrun.image.image import Layer
-from rootrun.image.output_file import write_at
+from rootrun.image.output_file import file_mode, write_at
 from rootrun.image.stream import open_layer
+
+CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+"""How a blob's file is opened, which is a new one."""
 
 _CHUNK_BYTES = 1 << 20
 _RANGE_BYTES = 1 << 30
@@ -22,6 +26,22 @@ _NO_COPY_FILE_RANGE = {
     errno.EPERM,
     errno.EBADF,
 }
+# Another file system, fs.protected_hardlinks, too many links, or no links at all.
+_NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS}
+
+
+def link_or_copy(blob: Blob, path: Path) -> None:
+    """Make the file ``path`` of ``blob``: a link where nobody can change that but its owner.
+
+    Its owner must be who we are. Raises OSError, and ImageError as ``copy_blob`` does.
+    """
+    if _link(blob, path):
+        return
+    descriptor = os.open(path, CREATE, 0o666)
+    try:
+        copy_blob(blob, into=descriptor, at=0)
+    finally:
+        os.close(descriptor)
 
 
 def copy_blob(blob: Blob, *, into: int, at: int) -> None:
@@ -59,6 +79,25 @@ def _copy_in_kernel(source: int, blob: Blob, *, into: int, at: int) -> int:
             return done  # the end of the file, or a file system that cannot and does not say so
         done += count
     return done
+
+
+def _link(blob: Blob, path: Path) -> bool:
+    source = os.path.realpath(blob.path)
+    if not blob.whole_file or not _is_safe_to_share(os.stat(source)):
+        return False
+    try:
+        os.link(source, path, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINK:
+            raise
+        return False
+    return True
+
+
+def _is_safe_to_share(status: os.stat_result) -> bool:
+    readable = file_mode() & 0o444
+    mode = stat.S_IMODE(status.st_mode)
+    return status.st_uid == os.geteuid() and not mode & 0o022 and mode & readable == readable
 
 
 def verify_copy(layer: Layer, path: Path, *, offset: int) -> None:

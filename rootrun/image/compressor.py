@@ -38,6 +38,19 @@ def open_compressor(compression: Compression) -> Compressor | None:
     raise UsageError(f"compress layer: {compression.value}: only read, not written; use {known}")
 
 
+def compressor_version(compression: Compression) -> str:
+    """Return what the bytes belong to that ``open_compressor`` makes of the same content."""
+    match compression:
+        case Compression.GZIP:
+            import zlib
+
+            return f"zlib {zlib.ZLIB_RUNTIME_VERSION}, level {_GZIP_LEVEL}"
+        case Compression.ZSTD:
+            return f"zstd {_zstd_version()}, level {_ZSTD_LEVEL}"
+        case _:
+            return ""
+
+
 def _zstd_compressor() -> Compressor:
     import sys
 
@@ -50,3 +63,13 @@ def _zstd_compressor() -> Compressor:
         zstd.CompressionParameter.checksum_flag: 1,
     }
     return zstd.ZstdCompressor(options=checked)
+
+
+def _zstd_version() -> str:
+    import sys
+
+    if sys.version_info >= (3, 14):
+        from compression.zstd import zstd_version
+    else:
+        from backports.zstd import zstd_version
+    return zstd_version

@@ -1,6 +1,5 @@
 """Writing OCI layout directories: a new one, or an image more in one that is there."""
 
-import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -10,7 +9,7 @@ from pathlib import Path
 from rootrun.dataclass import replace
 from rootrun.errors import DigestMismatchError, ImageError, OutputError
 from rootrun.image.blob import file_blob
-from rootrun.image.blob_copy import copy_blob, verify_copy
+from rootrun.image.blob_copy import CREATE, link_or_copy, verify_copy
 from rootrun.image.compression import Compression
 from rootrun.image.digest import Digest
 from rootrun.image.document import JsonObject, as_object, get_list, parse_object, to_bytes
@@ -19,15 +18,12 @@ from rootrun.image.layer_output import LayerOutput
 from rootrun.image.layout import INDEX_FILE, LAYOUT_FILE, blob_name
 from rootrun.image.manifest import MAX_MANIFEST_BYTES, REF_NAME, parse_index
 from rootrun.image.oci_write import LAYOUT_BYTES, OciDocuments, describe_image, index_bytes
-from rootrun.image.output_file import file_mode, write_at, writing
+from rootrun.image.output_file import write_at, writing
 from rootrun.image.reference import OutputReference
 from rootrun.image.staging import Staging, open_staging
 from rootrun.image.written import WrittenImage, layer_of, with_digest, without_repetitions
 
 _NEW_LAYER = "new-layer"
-_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-# Another file system, fs.protected_hardlinks, too many links, or no links at all.
-_NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
 class LayoutSink:
@@ -67,7 +63,7 @@ class LayoutSink:
         """Open the next layer; see Sink."""
         path = self._staging.path / _NEW_LAYER
         with writing(self._output.path):
-            descriptor = os.open(path, _CREATE, 0o600)
+            descriptor = os.open(path, CREATE, 0o666)
 
         def write(content: bytes | memoryview, offset: int) -> None:
             with writing(self._output.path):
@@ -127,8 +123,7 @@ class LayoutSink:
         assert layer.digest is not None
         path = self._staging.path / blob_name(layer.digest)
         with writing(self._output.path):
-            if not _link(layer, path):
-                _copy(layer, path)
+            link_or_copy(layer.blob, path)
         return path
 
     def _note(self, digest: Digest) -> None:
@@ -190,31 +185,3 @@ def _has_blob(path: Path, layer: Layer, *, is_verified: bool) -> bool:
     except DigestMismatchError:
         return False
     return True
-
-
-def _link(layer: Layer, path: Path) -> bool:
-    """Link the blob's own file to ``path``, if nobody can change it but its owner, who we are."""
-    source = os.path.realpath(layer.blob.path)
-    if not layer.blob.whole_file or not _is_safe_to_share(os.stat(source)):
-        return False
-    try:
-        os.link(source, path, follow_symlinks=False)
-    except OSError as error:
-        if error.errno not in _NO_LINK:
-            raise
-        return False
-    return True
-
-
-def _is_safe_to_share(status: os.stat_result) -> bool:
-    readable = file_mode() & 0o444
-    mode = stat.S_IMODE(status.st_mode)
-    return status.st_uid == os.geteuid() and not mode & 0o022 and mode & readable == readable
-
-
-def _copy(layer: Layer, path: Path) -> None:
-    descriptor = os.open(path, _CREATE, 0o600)
-    try:
-        copy_blob(layer.blob, into=descriptor, at=0)
-    finally:
-        os.close(descriptor)
