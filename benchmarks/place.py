@@ -58,7 +58,7 @@ class Place:
 
     def layer_of(self, run: Run) -> Path:
         """Return the tar of the layer that the latest ``run`` wrote; the next one removes it."""
-        digest = str(json.loads(run.stdout)["layer"]["digest"]).removeprefix("sha256:")
+        digest = str(json.loads(run.stdout)["layers"][-1]["digest"]).removeprefix("sha256:")
         return self.account.home / "out/blobs/sha256" / digest
 
     def _remove_output(self) -> None:

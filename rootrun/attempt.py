@@ -1,10 +1,10 @@
-"""One run of the steps in a root of their own, ready to start."""
+"""One run of the steps of a layer in a root of their own, ready to start."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from rootrun.compose.base_image import UnpackedBase
+from rootrun.compose.base_image import Base
 from rootrun.compose.copy_in import copy_in
 from rootrun.compose.emulation import Emulation, emulation, plan_emulation
 from rootrun.dataclass import replace
@@ -13,24 +13,24 @@ from rootrun.layer.compare import DiffNotes
 from rootrun.layer.diff import Change
 from rootrun.layer.policy import LayerPolicy
 from rootrun.namedtuple import NamedTuple
-from rootrun.plan import check_outcome, container_spec, mount_points
+from rootrun.plan import LayerPlan, check_outcome, container_spec, mount_points
 from rootrun.request import Request
-from rootrun.result import Usage
 from rootrun.rootfs.backend import ON_TMPFS, Rootfs, open_rootfs
 from rootrun.sandbox.child import ChildTask
 from rootrun.sandbox.container import run_container
 from rootrun.sandbox.idmap import IdMap
-from rootrun.sandbox.spec import Conditions, ContainerSpec, Step
+from rootrun.sandbox.spec import Conditions, ContainerSpec, Outcome
 
 
 class Job(NamedTuple):
     """What is run, and in what."""
 
     request: Request
-    base: UnpackedBase
+    base: Base  # with the layers of earlier steps on top
     config: ImageConfig  # of the new image
-    steps: tuple[Step, ...]
+    plan: LayerPlan
     id_map: IdMap
+    timeout_s: float | None
 
 
 class Attempt(NamedTuple):
@@ -42,8 +42,8 @@ class Attempt(NamedTuple):
     emulated: Emulation
     disk_bytes: int | None  # the limit of what may be changed
 
-    def run(self, *, alongside: Sequence[ChildTask] = ()) -> Usage:
-        """Run the steps, as ``run_container`` does, and return what they used.
+    def run(self, *, alongside: Sequence[ChildTask] = ()) -> Outcome:
+        """Run the steps, as ``run_container`` does.
 
         Raises ScriptError unless all went well, and LimitError for too large a change.
         """
@@ -58,12 +58,7 @@ class Attempt(NamedTuple):
             if disk is not None:
                 disk.check()  # before the outcome: a script that fails may do so for want of room
         check_outcome(outcome, self.spec)
-        return Usage(
-            wall_s=outcome.wall_s,
-            cpu_s=outcome.cpu_s,
-            peak_memory_bytes=outcome.peak_memory_bytes,
-            process_count=outcome.started_count,
-        )
+        return outcome
 
     def changes(self, notes: DiffNotes) -> Iterable[Change]:
         """Return what the container, which has ended, changed; see ``Rootfs.changes``."""
@@ -84,28 +79,34 @@ def attempt(
     prefers_tmpfs: bool = False,
 ) -> Iterator[Attempt]:
     """Make a root below ``scratch`` and the container that is to run in it."""
-    request, base, config, steps, id_map = job
-    planned = plan_emulation(request, id_map=id_map, stack=base.stack)
+    request, stack = job.request, job.base.stack
+    planned = plan_emulation(request, id_map=job.id_map, stack=stack)
     with ExitStack() as cleanup:
         rootfs = cleanup.enter_context(
             open_rootfs(
-                base.stack,
+                stack,
                 scratch=scratch,
-                memory=base.probe_memory,
-                mount_points=mount_points(request, base.stack),
+                memory=job.base.cache.probe_memory,
+                mount_points=mount_points(request, stack),
                 stand_ins=planned.stand_ins,
                 wanted=ON_TMPFS if prefers_tmpfs else request.sandbox.rootfs,
             )
         )
-        copy_in(request.copies, root=rootfs.root, mtime_s=request.policy.mtime_s)
+        copy_in(job.plan.copies, root=rootfs.root, mtime_s=request.policy.mtime_s)
         emulated = cleanup.enter_context(emulation(planned, rootfs))
         plain = container_spec(
-            request, base.stack, steps=steps, config=config, id_map=id_map, root=rootfs.root
+            request,
+            stack,
+            steps=job.plan.steps,
+            config=job.config,
+            id_map=job.id_map,
+            root=rootfs.root,
         )
         spec = replace(
             plain,
             emulator=emulated.emulator,
             conditions=conditions,
+            timeout_s=job.timeout_s,
             has_root_in_memory=rootfs.tmpfs is not None,
         )
         yield Attempt(request.policy, rootfs, spec, emulated, request.sandbox.disk_bytes)

@@ -12,7 +12,8 @@ from rootrun.image.platform import can_run, machine_platform
 from rootrun.image.source import Image
 from rootrun.layer.entry import EntryPath
 from rootrun.layer.stack import LayerStack
-from rootrun.request import STDIN, NetworkMode, Request
+from rootrun.namedtuple import NamedTuple
+from rootrun.request import STDIN, CopyIn, NetworkMode, Request
 from rootrun.rootfs.mount_points import MountPoint
 from rootrun.sandbox.denials import Denials
 from rootrun.sandbox.idmap import IdMap, IdMapKind
@@ -42,6 +43,18 @@ _KERNEL_MOUNTS = ("proc", "dev", "sys")
 HOST_NETWORK_FILES = ("etc/resolv.conf", "etc/hosts")
 
 
+class LayerPlan(NamedTuple):
+    """A layer to make."""
+
+    steps: tuple[Step, ...]  # run in order
+    copies: tuple[CopyIn, ...]  # before the first of them
+
+    @property
+    def name(self) -> str:
+        """The steps, for messages."""
+        return ", ".join(step.name for step in self.steps)
+
+
 def check_before_run(request: Request, image: Image, config: ImageConfig) -> None:
     """Refuse what cannot work before anything is unpacked; raises UsageError or SandboxError."""
     if not can_run(config.architecture, emulated=_emulated()):
@@ -51,11 +64,13 @@ def check_before_run(request: Request, image: Image, config: ImageConfig) -> Non
             hint="--arch picks another image of an index; qemu-user-static and binfmt-support"
             " let this machine run others",
         )
-    total = len(image.layers) + 1
+    new = len(created_by(request))
+    total = len(image.layers) + new
     if request.max_layers is not None and total > request.max_layers:
         raise UsageError(
             f"--max-layers: {request.max_layers}: the base has {len(image.layers)} layers,"
-            f" with the new one that makes {total}"
+            f" with {'the new one' if new == 1 else f'{new} new ones'} that makes {total}",
+            hint="--squash makes one layer of all scripts" if new > 1 else None,
         )
     check_limits(_limits(request))
 
@@ -89,7 +104,7 @@ def planned_config(
         diff_ids=diff_ids,
         edits=request.edits,
         created=request.created,
-        created_by=(created_by(request),),
+        created_by=created_by(request),
     )
 
 
@@ -131,12 +146,14 @@ def _emulated() -> list[str]:
     return [machine_platform(machine).architecture for machine in machines]
 
 
-def created_by(request: Request) -> str:
-    """Return the command that the image's history names; no path of this host is in it."""
+def created_by(request: Request) -> tuple[str, ...]:
+    """Return the command of each new layer, for the image's history; without paths of this host."""
     if request.command:
-        return shlex.join(["rootrun", "--", *request.command])
-    scripts = [part for script in request.scripts for part in ("--script", script.name)]
-    return shlex.join(["rootrun", *scripts])
+        return (shlex.join(["rootrun", "--", *request.command]),)
+    scripts = [["--script", script.name] for script in request.scripts]
+    if request.is_squashed:
+        scripts = [[word for words in scripts for word in words]]
+    return tuple(shlex.join(["rootrun", *words]) for words in scripts)
 
 
 def mount_points(request: Request, stack: LayerStack) -> list[MountPoint]:
@@ -177,11 +194,16 @@ def inside(path: str, stack: LayerStack) -> EntryPath:
     return EntryPath(f"{directory}/{name}".strip("/"))
 
 
-def read_steps(request: Request) -> tuple[Step, ...]:
-    """Return what to run, the scripts read; raises UsageError if one cannot be."""
+def plan_layers(request: Request) -> tuple[LayerPlan, ...]:
+    """Return the layers to make, the scripts read; raises UsageError if one cannot be."""
     if request.command:
-        return (CommandStep(request.command),)
-    return tuple(ScriptStep(str(script), _read_script(script)) for script in request.scripts)
+        return (LayerPlan((CommandStep(request.command),), request.copies),)
+    steps = tuple(ScriptStep(str(script), _read_script(script)) for script in request.scripts)
+    if request.is_squashed:
+        return (LayerPlan(steps, request.copies),)
+    return tuple(
+        LayerPlan((step,), () if number else request.copies) for number, step in enumerate(steps)
+    )
 
 
 def container_spec(
@@ -208,7 +230,6 @@ def container_spec(
             for bind in sandbox.binds
         ),
         tmpfs=tuple(f"/{inside(place, stack)}" for place in sandbox.tmpfs),
-        timeout_s=sandbox.timeout_s,
         denials=_denials(sandbox.seccomp, config),
         # With one id set-id programs gain nothing in the kernel, only what is emulated.
         has_no_new_privs=sandbox.no_new_privs or id_map.kind is IdMapKind.SINGLE,

@@ -78,7 +78,10 @@ class ImageChoice(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One run. ``scripts`` run in order, or ``command`` does; one of both is empty."""
+    """One run. ``scripts`` run in order, or ``command`` does; one of both is empty.
+
+    Each script makes a layer of its own unless ``is_squashed``.
+    """
 
     base: ImageReference | None  # None: an empty root
     base_ref: str | None = None  # NAME:TAG, picks one of several images
@@ -97,6 +100,8 @@ class Request:
     sandbox: Sandbox = field(default_factory=Sandbox)
     scratch: Scratch
     is_checked: bool = False  # run twice, and compared
+    is_squashed: bool = False  # all scripts make one layer
+    has_step_cache: bool = False
 
     @property
     def image_choice(self) -> ImageChoice:

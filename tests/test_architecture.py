@@ -37,10 +37,16 @@ _MAY_IMPORT = {
     "plan": {*_VALUES, *_FORMATS, "store", "sandbox", "rootfs"},
     "attempt": {"plan", *_VALUES, *_FORMATS, "sandbox", "rootfs", "compose"},
     "check": {"attempt", "plan", *_VALUES, *_FORMATS, "sandbox", "rootfs", "compose"},
-    "pipeline": {
-        *("attempt", "check", "plan", *_VALUES, *_FORMATS),
+    "step_inputs": {"plan", *_VALUES, *_FORMATS, "sandbox", "fakeroot", "compose"},
+    "step_cache": {
+        *("step_inputs", "plan", *_VALUES, *_FORMATS),
         *("store", "sandbox", "rootfs", "compose"),
     },
+    "steps": {
+        *("attempt", "check", "step_cache", "plan", *_VALUES, *_FORMATS),
+        *("sandbox", "compose"),
+    },
+    "pipeline": {"steps", "plan", *_VALUES, *_FORMATS, "sandbox", "rootfs", "compose"},
     "cli": {*_VALUES, *_FORMATS, "store", "sandbox", "compose", "pipeline"},
     "__main__": {"cli"},
 }

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from rootrun.dataclass import replace
 from rootrun.errors import ScriptError, UsageError
 from rootrun.image.config import config_of
 from rootrun.image.derive import scratch_config
@@ -18,10 +19,10 @@ from rootrun.plan import (
     describe,
     inside,
     mount_points,
-    read_steps,
+    plan_layers,
     script_environment,
 )
-from rootrun.request import Bind, NetworkMode, Request, Sandbox, Scratch
+from rootrun.request import Bind, CopyIn, NetworkMode, Request, Sandbox, Scratch
 from rootrun.sandbox.idmap import IdMap, IdMapKind
 from rootrun.sandbox.spec import CommandStep, ContainerSpec, Outcome, ScriptStep, Step
 from tests.support.program import run_python
@@ -111,7 +112,6 @@ def test_a_spec_has_the_paths_as_the_image_has_them(tmp_path: Path) -> None:
         binds=(Bind(source=tmp_path, destination="/var/run/b", read_only=True),),
         tmpfs=("/lib/t",),
         network=NetworkMode.HOST,
-        timeout_s=5,
     )
     spec = container_spec(
         request(sandbox=sandbox),
@@ -123,24 +123,41 @@ def test_a_spec_has_the_paths_as_the_image_has_them(tmp_path: Path) -> None:
     )
     assert [(bind.destination, bind.is_read_only) for bind in spec.binds] == [("/run/b", True)]
     assert spec.tmpfs == ("/usr/lib/t",)
-    assert (spec.has_host_network, spec.timeout_s, spec.working_directory) == (True, 5, "/")
+    assert (spec.has_host_network, spec.working_directory) == (True, "/")
 
 
 def test_history_names_no_path_of_the_host() -> None:
     scripts = (Path("/home/me/setup.sh"), Path("other dir/b c.sh"))
-    assert created_by(request(scripts=scripts)) == "rootrun --script setup.sh --script 'b c.sh'"
-    assert created_by(request(command=("make", "a b"))) == "rootrun -- make 'a b'"
+    both = request(scripts=scripts)
+    assert created_by(both) == ("rootrun --script setup.sh", "rootrun --script 'b c.sh'")
+    squashed = ("rootrun --script setup.sh --script 'b c.sh'",)
+    assert created_by(replace(both, is_squashed=True)) == squashed
+    assert created_by(request(command=("make", "a b"))) == ("rootrun -- make 'a b'",)
 
 
 def test_scripts_are_read_to_the_byte_in_their_order(tmp_path: Path) -> None:
     scripts = (tmp_path / "b", tmp_path / "a")
     for script in scripts:
         script.write_bytes(script.name.encode() + b"\r\n\0\xff")
-    steps = read_steps(request(scripts=scripts))
-    assert steps == (
+    steps = (
         ScriptStep(os.fspath(scripts[0]), b"b\r\n\0\xff"),
         ScriptStep(os.fspath(scripts[1]), b"a\r\n\0\xff"),
     )
+    several = request(scripts=scripts)
+    assert [plan.steps for plan in plan_layers(several)] == [(step,) for step in steps]
+    squashed = replace(several, is_squashed=True)
+    assert [plan.steps for plan in plan_layers(squashed)] == [steps]
+
+
+@pytest.mark.parametrize("is_squashed", [False, True])
+def test_copies_belong_to_the_first_layer(tmp_path: Path, is_squashed: bool) -> None:
+    script = tmp_path / "script"
+    script.touch()
+    copies = (CopyIn(source=tmp_path),)
+    several = replace(request(scripts=(script, script)), copies=copies, is_squashed=is_squashed)
+    first, *others = plan_layers(several)
+    assert first.copies == copies
+    assert not any(plan.copies for plan in others)
 
 
 def test_a_script_is_read_from_standard_input() -> None:
@@ -154,7 +171,7 @@ print(_read_script(Path("-")))
 
 def test_a_script_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"^--script: .*gone'?: No such file or directory$"):
-        read_steps(request(scripts=(tmp_path / "gone",)))
+        plan_layers(request(scripts=(tmp_path / "gone",)))
 
 
 def outcome(*, status: int | None = None, signal_number: int | None = None) -> Outcome:

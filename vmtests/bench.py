@@ -105,7 +105,7 @@ def _rootrun(base: Path, who: Account) -> Times:
         done = run_rootrun([*arguments, "--json"], account=who, cwd=directory)
         times.append(time.monotonic() - began)
         assert done.returncode == 0, done.stderr.decode()
-        digest = json.loads(done.stdout)["layer"]["digest"].removeprefix("sha256:")
+        digest = json.loads(done.stdout)["layers"][-1]["digest"].removeprefix("sha256:")
     return Times(times[0], statistics.median(times[1:]), digest)
 
 

@@ -71,4 +71,4 @@ def shell_command(
 def layer_digest(answer: Answer) -> str:
     """Return the digest of the new layer of a run, which must have worked."""
     assert answer.status == 0, answer.stderr
-    return str(json.loads(answer.stdout)["layer"]["digest"])
+    return str(json.loads(answer.stdout)["layers"][-1]["digest"])

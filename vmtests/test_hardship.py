@@ -30,7 +30,7 @@ def test_a_layer_much_bigger_than_the_memory(
     with guest(usual_kernel, basic_rootfs, tmp_path, files=files, memory_mib=128) as machine:
         answer = run(machine, "tester", name="big", base=f"{PLACE}/big.tar")
         assert answer.status == 0, answer.stderr
-        size = int(json.loads(answer.stdout)["layer"]["sizeBytes"])
+        size = int(json.loads(answer.stdout)["layers"][-1]["sizeBytes"])
         assert size > _BIG_BYTES
         assert "Out of memory" not in machine.console()
 

@@ -82,7 +82,7 @@ def _layer(place: Workplace, case: Case, *args: str) -> bytes:
     images = ("--from", f"oci:{_LAYOUT}:base", "-o", f"oci:{_LAYOUT}:made")
     done = place.run(*images, "--script", script, "--json", "--timeout", "300", *args)
     assert done.returncode == 0, done.stderr.decode()
-    digest = str(json.loads(done.stdout)["layer"]["digest"]).removeprefix("sha256:")
+    digest = str(json.loads(done.stdout)["layers"][-1]["digest"]).removeprefix("sha256:")
     return (place.path / _LAYOUT / "blobs/sha256" / digest).read_bytes()
 
 

@@ -71,7 +71,7 @@ CACHE = Command(
         Group("General", (options.CACHE_DIRECTORY, options.JSON, *_TALK)),
     ),
     epilog="""
-list    show the unpacked layers, their sizes and their last use
+list    show the layers, unpacked or of a step, their sizes and their last use
 verify  compare each with its record, and remove what differs; status 1 if any did
 prune   remove them""",
     positional=Option(

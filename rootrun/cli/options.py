@@ -26,7 +26,7 @@ COMPRESSION = choice(
     "--compression", "HOW", text="of what is written", choices=("none", "gzip", "zstd")
 )
 CACHE_DIRECTORY = Option(
-    ("--cache-dir",), "cache of layers [~/.cache/rootrun]", "DIR", values.parse_path
+    ("--cache-dir",), "cache of layers and steps [~/.cache/rootrun]", "DIR", values.parse_path
 )
 NO_CACHE = switch("--no-cache", text="use and leave no cache")
 SCRATCH_PARENT = Option(("--tmpdir",), "where to work [TMPDIR]", "DIR", values.parse_path)
@@ -112,7 +112,7 @@ SANDBOX = Group(
     (
         Option(
             ("--script",),
-            "run FILE, - for stdin; may be repeated",
+            "run FILE, - for stdin; repeated: a layer each",
             "FILE",
             values.parse_path,
             action="append",
@@ -120,7 +120,7 @@ SANDBOX = Group(
         ),
         Option(
             ("--copy",),
-            "copy in before the script [to /]",
+            "copy in before the first script [to /]",
             "PATH[:DST]",
             values.parse_copy,
             action="append",
@@ -177,7 +177,9 @@ LAYER = Group(
         TIMESTAMP,
         Option(("--owner",), "root, keep or UID:GID [root]", "OWNER", values.parse_owner),
         COMPRESSION,
+        switch("--squash", text="make one layer of all scripts"),
         Option(("--max-layers",), "refuse to make more than N in all", "N", values.parse_count),
+        switch("--step-cache", text="take the layer of a script that has run before"),
         switch("--check", text="run twice, fail if the layers differ"),
     ),
 )

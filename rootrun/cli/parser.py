@@ -52,7 +52,9 @@ class Options(argparse.Namespace):
     timestamp: int | None
     owner: Owner | None
     compression: str
+    squash: bool
     max_layers: int | None
+    step_cache: bool
     check: bool
     output: OutputReference | None
     name: str | None

@@ -19,18 +19,22 @@ def print_result(
 
 def to_json(result: RunResult, timings: Mapping[str, object] | None = None) -> Mapping[str, object]:
     """Return the object of ``--json``. Its keys are an interface: add, never rename."""
-    layer, usage = result.layer, result.usage
+    usage = result.usage
     return {
         "imageId": result.image_id,
         "imageName": result.name,
         "imageTag": result.tag,
         "manifestDigest": result.manifest_digest,
-        "layer": {
-            "diffId": layer.diff_id,
-            "digest": layer.digest,
-            "sizeBytes": layer.size_bytes,
-            "entries": layer.entry_count,
-        },
+        "layers": [
+            {
+                "diffId": layer.diff_id,
+                "digest": layer.digest,
+                "sizeBytes": layer.size_bytes,
+                "entries": layer.entry_count,
+                "cached": layer.is_cached,
+            }
+            for layer in result.layers
+        ],
         "base": {"imageId": result.base_image_id, "layers": result.base_layer_count},
         **path_to_json("output", result.output),
         "idMap": result.id_map,

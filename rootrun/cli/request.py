@@ -57,6 +57,8 @@ def make_request(options: Options) -> Request:
         sandbox=_sandbox(options),
         scratch=scratch_from(options, keep=options.keep),
         is_checked=options.check,
+        is_squashed=options.squash,
+        has_step_cache=options.step_cache,
     )
 
 
@@ -73,6 +75,8 @@ def _check_task(options: Options) -> None:
         from_stdin.append(STDIN)
     if len(from_stdin) > 1:
         raise UsageError("standard input: '-': given for more than one of --from and --script")
+    if options.step_cache and options.no_cache:
+        raise UsageError("--step-cache: not possible together with --no-cache")
     if options.tag and options.tag.name and options.name:
         raise UsageError("--tag: NAME:TAG is not possible together with --name")
 

@@ -1,15 +1,16 @@
-"""The base of a run: opened, verified and unpacked, inside the namespaces."""
+"""The base of a run: opened, verified and unpacked, inside the namespaces, with layers on top."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from rootrun.compose.pull import pulled
-from rootrun.dataclass import dataclass
 from rootrun.errors import StoreError
+from rootrun.image.image import Layer
 from rootrun.image.source import Image, open_image
 from rootrun.layer.stack import LayerStack
+from rootrun.namedtuple import NamedTuple
 from rootrun.progress import Progress
 from rootrun.request import ImageChoice, Scratch
 from rootrun.rootfs.unpack import Unpacker
@@ -21,13 +22,62 @@ from rootrun.store.verified import VerifiedBlobs
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnpackedBase:
-    """An image whose layers are unpacked, and what was found out about its blobs."""
+class Cache(NamedTuple):
+    """The cache of a run: the caller's, or one that goes with the run."""
 
-    stack: LayerStack
-    verification: Verification
-    probe_memory: Path  # for rootfs.backend
+    directory: Path
+    blobs: VerifiedBlobs
+    stays: bool
+
+    @property
+    def probe_memory(self) -> Path:
+        """The file for what ``rootfs.backend`` probes."""
+        return self.directory / "overlay-probe.json"
+
+
+class Base:
+    """An image to run steps in, and what was found out about its blobs.
+
+    Its layers, and those that are laid on top, are unpacked when ``stack`` is first asked for.
+    """
+
+    def __init__(
+        self,
+        image: Image,
+        unpacker: Unpacker,
+        open_unpacker_of_new: Callable[[], Unpacker],
+        *,
+        verification: Verification,
+        cache: Cache,
+    ) -> None:
+        self.verification = verification
+        self.cache = cache
+        self._image = image
+        self._unpacker = unpacker
+        self._open_unpacker_of_new = open_unpacker_of_new
+        self._stack: LayerStack | None = None
+        self._unpacker_of_new: Unpacker | None = None
+        self._waiting: list[Layer] = []
+
+    @property
+    def stack(self) -> LayerStack:
+        """All layers, unpacked."""
+        return self.unpack()
+
+    def unpack(self) -> LayerStack:
+        """Unpack what the cache lacks, and return the stack of all layers."""
+        if self._stack is None:
+            self._stack = self._unpacker.unpack(self._image)
+        while self._waiting:
+            if self._unpacker_of_new is None:
+                self._unpacker_of_new = self._open_unpacker_of_new()
+            self._stack = self._unpacker_of_new.lay(self._waiting[0], self._stack)
+            del self._waiting[0]
+        return self._stack
+
+    def lay(self, layer: Layer) -> None:
+        """Lay ``layer`` on top; its blob must be readable as long as ``stack`` is asked for."""
+        self._waiting.append(layer)
 
 
 @contextmanager
@@ -50,32 +100,48 @@ def opened_image(choice: ImageChoice, *, scratch: Path) -> Iterator[Image]:
 
 
 @contextmanager
-def unpacked_base(
-    image: Image, *, scratch: Path, places: Scratch, id_map: IdMap, progress: Progress
-) -> Iterator[UnpackedBase]:
-    """Unpack the layers of ``image`` that the cache lacks; hold the cache while it lasts.
+def opened_base(
+    image: Image,
+    *,
+    scratch: Path,
+    places: Scratch,
+    id_map: IdMap,
+    progress: Progress,
+    keeps_new: bool = False,
+) -> Iterator[Base]:
+    """Open the cache for the layers of ``image``, and hold it while the context lasts.
 
-    Must run inside the namespaces of ``id_map``.
+    Must run inside the namespaces of ``id_map``. What is laid on top goes to the cache as well if
+    ``keeps_new``, else below ``scratch``.
     """
     with ExitStack() as cleanup:
-        store = _open_cache(cleanup, places.cache_directory, scratch=scratch, kind=id_map.key)
-        memory = VerifiedBlobs(store.directory / VERIFIED)
-        verification = Verification(image, memory)
+        own = scratch / "cache"
+        store = _open_cache(cleanup, places.cache_directory, kind=id_map.key)
+        stays = store is not None
+        store = store or cleanup.enter_context(open_store(own, kind=id_map.key))
+        blobs = VerifiedBlobs(store.directory / VERIFIED)
+        verification = Verification(image.layers, blobs)
         progress.ended("open cache")
-        unpacker = Unpacker(store, ids=id_map, verification=verification, progress=progress)
-        yield UnpackedBase(
-            stack=unpacker.unpack(image),
-            verification=verification,
-            probe_memory=store.directory / "overlay-probe.json",
-        )
+
+        def unpacker_into(store: LayerStore) -> Unpacker:
+            return Unpacker(store, ids=id_map, verification=verification, progress=progress)
+
+        unpacker = unpacker_into(store)
+
+        def unpacker_of_new() -> Unpacker:
+            if keeps_new or not stays:
+                return unpacker
+            return unpacker_into(cleanup.enter_context(open_store(own, kind=id_map.key)))
+
+        cache = Cache(store.directory, blobs, stays)
+        yield Base(image, unpacker, unpacker_of_new, verification=verification, cache=cache)
 
 
-def _open_cache(
-    cleanup: ExitStack, directory: Path | None, *, scratch: Path, kind: str
-) -> LayerStore:
+def _open_cache(cleanup: ExitStack, directory: Path | None, *, kind: str) -> LayerStore | None:
+    """Open the caller's cache; None where there is none that can be used."""
     if directory is not None:
         try:
             return cleanup.enter_context(open_store(directory.absolute(), kind=kind))
         except StoreError as error:
             log.warning("passing over the cache: %s", error)
-    return cleanup.enter_context(open_store(scratch / "cache", kind=kind))
+    return None

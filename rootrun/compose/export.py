@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from rootrun.compose.base_image import opened_image, unpacked_base
+from rootrun.compose.base_image import opened_base, opened_image
 from rootrun.errors import SandboxError
 from rootrun.image.layer_output import LayerOutput
 from rootrun.image.output_file import OutputFile, open_output_file, write_at, writing
@@ -40,7 +40,7 @@ def export_image(request: ExportRequest, *, progress: Progress) -> PackedLayer:
         sweep_dead(scratch)
         output = cleanup.enter_context(open_output_file(request.output, scratch=scratch))
         base = cleanup.enter_context(
-            unpacked_base(
+            opened_base(
                 image, scratch=scratch, places=request.scratch, id_map=id_map, progress=progress
             )
         )

@@ -44,14 +44,23 @@ class Unpacker:
         stack = LayerStack()
         self._waiting = _effective(image.layers)
         for layer in self._waiting:
-            plain = self._fetch(layer, {})
-            redirects = _redirects(plain.record, stack)
-            if ROOT in plain.record.opaque:
-                stack = LayerStack()  # overlayfs does not look at the mark on a layer's root
-            stack.add(self._fetch(layer, redirects) if redirects else plain)
-            name = f"layer {layer.position} of {layer.count}"
-            is_cached = self._unpacked_last is not layer
-            self._progress.ended("unpack", part=f"{name}, cached" if is_cached else name)
+            stack = self.lay(layer, stack)
+        return stack
+
+    def lay(self, layer: Layer, stack: LayerStack) -> LayerStack:
+        """Return ``stack``, or another, with ``layer`` on top; else as ``unpack`` does."""
+        plain = self._fetch(layer, {})
+        redirects = _redirects(plain.record, stack)
+        top = self._fetch(layer, redirects) if redirects else plain
+        if ROOT in plain.record.opaque:
+            stack = LayerStack()  # overlayfs does not look at the mark on a layer's root
+        if any(other.tree == top.tree for other in stack.layers):
+            # Overlayfs takes no tree twice, and the one on top covers the other whole.
+            stack = LayerStack(other for other in stack.layers if other.tree != top.tree)
+        stack.add(top)
+        name = f"layer {layer.position} of {layer.count}"
+        is_cached = self._unpacked_last is not layer
+        self._progress.ended("unpack", part=f"{name}, cached" if is_cached else name)
         return stack
 
     def _fetch(self, layer: Layer, redirects: _Redirects) -> UnpackedLayer:

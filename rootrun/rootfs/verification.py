@@ -1,24 +1,25 @@
-"""Which of the base's blobs were verified: now, or in an earlier run on the same files."""
+"""Which blobs of layers were verified: now, or in an earlier run on the same files."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rootrun.image.compression import Compression
 from rootrun.image.digest import Digest
-from rootrun.image.source import Image, Layer
+from rootrun.image.image import Layer
 from rootrun.store.verified import Stamp, VerifiedBlob, VerifiedBlobs, stamp_of
 
 _UNKNOWN = Digest("")
 
 
 class Verification:
-    """The state of an image's blobs; made when the image is opened, before they are read."""
+    """The state of the blobs of ``layers``; made before they are read."""
 
-    def __init__(self, image: Image, memory: VerifiedBlobs) -> None:
+    def __init__(self, layers: Sequence[Layer], memory: VerifiedBlobs) -> None:
         self._memory = memory
-        self._layers = image.layers
+        self._layers = layers
         self._stamps: dict[Path, Stamp] = {}
         self._known: dict[Path, dict[tuple[int, int], VerifiedBlob]] = {}
-        for path in {layer.blob.path for layer in image.layers}:
+        for path in {layer.blob.path for layer in layers}:
             self._stamps[path] = stamp_of(path)
             self._known[path] = {
                 (blob.offset, blob.size_bytes): blob for blob in memory.recall(path)
@@ -34,11 +35,15 @@ class Verification:
         )
 
     def note(self, layer: Layer, *, digest: Digest) -> None:
-        """Note that the blob of ``layer`` was read: its digest, and its diff_id, are right."""
+        """Note that the blob of ``layer`` was read: its digest, and its diff_id, are right.
+
+        One in another file than the layers of which this is the state is passed over.
+        """
         blob = layer.blob
-        self._known[blob.path][blob.offset, blob.size_bytes] = VerifiedBlob(
-            blob.offset, blob.size_bytes, layer.diff_id, digest
-        )
+        if blob.path in self._known:
+            self._known[blob.path][blob.offset, blob.size_bytes] = VerifiedBlob(
+                blob.offset, blob.size_bytes, layer.diff_id, digest
+            )
 
     def note_copied(self) -> None:
         """Note that all blobs were copied into an output, which verifies what is not verified."""

@@ -151,6 +151,7 @@ class RunningContainer:
             cpu_s=max(0.0, cpu_s - own_cpu_s),
             peak_memory_bytes=peak_bytes or max(int(sampled_bytes), max_rss_kib << 10),
             started_count=int(started),
+            has_warned=bool(self._warnings),
         )
 
     def describe_processes(self) -> str:

@@ -138,3 +138,4 @@ class Outcome(NamedTuple):
     # process, which is never less than that of the forked Python.
     peak_memory_bytes: int
     started_count: int  # processes and threads
+    has_warned: bool = False  # something could not be as it should, and was told

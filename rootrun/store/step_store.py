@@ -49,6 +49,7 @@ class StepRecord(NamedTuple):
     compression: str
     size_bytes: int  # of the blob
     entry_count: int  # of the tar
+    losses: tuple[str, ...] = ()  # what the layer does not keep of the change
 
     def to_bytes(self) -> bytes:
         """Return the record as a file's content."""
@@ -60,8 +61,16 @@ class StepRecord(NamedTuple):
         body = unsealed(_KIND, content)
         # The body is what to_bytes wrote; what follows cannot fail but for a checksum by accident.
         try:
-            inputs, *layer = json.loads(body)
-            return cls({str(name): str(value) for name, value in inputs.items()}, *layer)
+            inputs, diff_id, digest, compression, size_bytes, entry_count, losses = json.loads(body)
+            return cls(
+                {str(name): str(value) for name, value in inputs.items()},
+                diff_id,
+                digest,
+                compression,
+                size_bytes,
+                entry_count,
+                tuple(losses),
+            )
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise StoreError(f"read cache: {_KIND}: is damaged") from error
 

@@ -21,7 +21,7 @@ _RESULT = RunResult(
     name="localhost:5000/base-setup",
     tag="abc",
     output=Path("base-setup.tar"),
-    layer=LayerResult(diff_id=_ID, digest=_MANIFEST, size_bytes=2048, entry_count=3),
+    layers=(LayerResult(diff_id=_ID, digest=_MANIFEST, size_bytes=2048, entry_count=3),),
     base_image_id=None,
     base_layer_count=0,
     id_map="single",
@@ -42,7 +42,15 @@ def test_json_is_one_object_with_the_documented_keys(capsys: pytest.CaptureFixtu
         "imageName": "localhost:5000/base-setup",
         "imageTag": "abc",
         "manifestDigest": _MANIFEST,
-        "layer": {"diffId": _ID, "digest": _MANIFEST, "sizeBytes": 2048, "entries": 3},
+        "layers": [
+            {
+                "diffId": _ID,
+                "digest": _MANIFEST,
+                "sizeBytes": 2048,
+                "entries": 3,
+                "cached": False,
+            }
+        ],
         "base": {"imageId": None, "layers": 0},
         "output": "base-setup.tar",
         "idMap": "single",

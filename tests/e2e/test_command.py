@@ -40,7 +40,7 @@ def test_json_tells_all_of_a_docker_archive(any_workplace: Workplace) -> None:
     assert told["imageId"] == f"sha256:{str(manifest_of(output)['Config']).partition('.')[0]}"
     assert (told["imageName"], told["imageTag"], told["output"]) == ("a/b", "1", "o.tar")
     assert told["manifestDigest"] is None
-    layer = told["layer"]
+    (layer,) = told["layers"]
     assert layer["diffId"] == layer["digest"] == _diff_ids(output)[-1]
     assert (layer["sizeBytes"], layer["entries"]) == (len(layers_of(output)[-1]), 1)
     base = manifest_of(any_workplace.path / "base.tar")
@@ -49,7 +49,7 @@ def test_json_tells_all_of_a_docker_archive(any_workplace: Workplace) -> None:
     assert told["idMap"].partition("-")[0] == any_workplace.path.name
     assert told["rootfs"] == "overlay"
     assert set(told) == {
-        *("imageId", "imageName", "imageTag", "manifestDigest", "layer", "base"),
+        *("imageId", "imageName", "imageTag", "manifestDigest", "layers", "base"),
         *("output", "idMap", "rootfs", "usage"),
     }
 
@@ -60,9 +60,10 @@ def test_json_tells_the_digests_of_a_compressed_oci_image(workplace: Workplace) 
     index = json.loads((workplace.path / "out" / "index.json").read_text())
     assert told["manifestDigest"] == index["manifests"][0]["digest"]
     assert (workplace.path / "d").read_text() == told["manifestDigest"]
-    blob = workplace.path / "out" / "blobs" / "sha256" / told["layer"]["digest"].partition(":")[2]
-    assert blob.stat().st_size == told["layer"]["sizeBytes"]
-    assert told["layer"]["digest"] != told["layer"]["diffId"]
+    (layer,) = told["layers"]
+    blob = workplace.path / "out" / "blobs" / "sha256" / layer["digest"].partition(":")[2]
+    assert blob.stat().st_size == layer["sizeBytes"]
+    assert layer["digest"] != layer["diffId"]
 
 
 def test_stdout_is_the_id_and_the_files_agree(any_workplace: Workplace) -> None:

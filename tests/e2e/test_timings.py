@@ -15,7 +15,7 @@ pytestmark = pytest.mark.userns
 
 STAGES = [
     *("start", "openImage", "namespaces", "openOutput", "openCache", "unpack", "rootfs"),
-    *("script", "waitForBaseCopy", "pack", "output", "cleanUp"),
+    *("script", "pack", "waitForBaseCopy", "output", "cleanUp"),
 ]
 
 
@@ -84,7 +84,7 @@ def test_the_table_is_told_beside_an_image_on_stdout(workplace: Workplace) -> No
     assert done.returncode == 0, done.stderr.decode()
     first, *rest = done.stderr.decode().splitlines()
     assert re.fullmatch(r"rootrun: stage +wall s +share", first)
-    assert len(rest) == len(STAGES) + 3  # a layer, the total, what ran beside
+    assert len(rest) == len(STAGES) + 4  # a layer, a script, the total, what ran beside
     assert b"manifest.json" in done.stdout
 
 

@@ -41,7 +41,7 @@ def unpacked(tmp_path: Path, archive: Path) -> tuple[LayerStack, Verification]:
     with ExitStack() as cleanup:
         image = cleanup.enter_context(opened(archive))
         store = cleanup.enter_context(open_store(tmp_path / "cache", kind="root"))
-        verification = Verification(image, VerifiedBlobs(store.directory / "verified"))
+        verification = Verification(image.layers, VerifiedBlobs(store.directory / "verified"))
         unpacker = Unpacker(store, ids=EVERY_ID, verification=verification, progress=Silence())
         stack = unpacker.unpack(image)
         verification.remember()

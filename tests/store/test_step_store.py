@@ -17,7 +17,7 @@ from tests.store.test_trust import in_another_boot
 BLOB = b"the layer"
 DIGEST = f"sha256:{hashlib.sha256(BLOB).hexdigest()}"
 INPUTS = {"the script": "a", "--owner": "root"}
-RECORD = StepRecord(INPUTS, "sha256:" + "1" * 64, DIGEST, "gzip", len(BLOB), 3)
+RECORD = StepRecord(INPUTS, "sha256:" + "1" * 64, DIGEST, "gzip", len(BLOB), 3, ("a socket",))
 KEY = key_of(INPUTS)
 
 
@@ -64,6 +64,11 @@ def in_place_of(entry: Path, name: str) -> None:
     (entry / name).symlink_to(entry.parent.parent / "elsewhere")
 
 
+def change_blob(entry: Path) -> None:
+    """Change a byte of what was packed."""
+    (entry / "blob").write_bytes(b"The layer")
+
+
 DAMAGE: dict[str, Callable[[Path], object]] = {
     "record": lambda entry: (entry / "record.json").write_bytes(b"x"),
     "no record": lambda entry: (entry / "record.json").unlink(),
@@ -87,7 +92,7 @@ def test_a_damaged_entry_is_none_and_is_replaced(case: str, tmp_path: Path) -> N
 @pytest.mark.parametrize("case", [*DAMAGE, "blob"])
 def test_verifying_finds_damage_and_removes_the_entry(case: str, tmp_path: Path) -> None:
     entry = keep(tmp_path)
-    DAMAGE.get(case, lambda entry: (entry / "blob").write_bytes(b"The layer"))(entry)
+    DAMAGE.get(case, change_blob)(entry)
     (verified,) = verify_entries(tmp_path, id_maps=[])
     assert verified.problem
     assert not entry.exists()

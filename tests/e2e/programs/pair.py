@@ -60,5 +60,5 @@ def layer_of(place: Workplace, script: Path, *args: str, base: str) -> bytes:
     images = ("--from", f"oci:{LAYOUT}:{base}", "-o", f"oci:{LAYOUT}:{script.stem}")
     done = place.run(*images, "--script", own, "--owner", "keep", "--json", *args)
     assert done.returncode == 0, done.stderr.decode()
-    digest = str(json.loads(done.stdout)["layer"]["digest"]).removeprefix("sha256:")
+    digest = str(json.loads(done.stdout)["layers"][-1]["digest"]).removeprefix("sha256:")
     return (place.path / LAYOUT / "blobs/sha256" / digest).read_bytes()

@@ -24,7 +24,7 @@ for script in $base/*.sh; do
   name=$(basename $script .sh); cp $script .
   rootrun --from oci:images:tools --script $name.sh -o oci:images:$name --owner keep --json \\
     > said 2> $out/$name.log || continue
-  layer=$(python3 -c 'import json; print(json.load(open("said"))["layer"]["digest"][7:])')
+  layer=$(python3 -c 'import json; print(json.load(open("said"))["layers"][-1]["digest"][7:])')
   cp images/blobs/sha256/$layer $out/$name
 done
 """
