@@ -5,7 +5,7 @@ import os
 import stat
 from collections.abc import Mapping
 
-from rootrun.layer.entry import Entry, is_kept_xattr
+from rootrun.layer.entry import Entry, is_kept_xattr, name_bytes
 from rootrun.layer.metadata import CAPABILITY, portable_capability
 from rootrun.layer.record import IdRanges
 
@@ -25,6 +25,10 @@ _NOT_STORABLE = frozenset(
         errno.ENOSPC,
     }
 )
+
+# The names of a file's attributes, each with its NUL. listxattr(2) says E2BIG beyond 65536, and
+# is asked for whatever is unpacked; the rest is for what the kernel and overlayfs add.
+_LISTED_BYTES = 60_000
 
 
 class Owners:
@@ -82,7 +86,11 @@ def kept_of(entry: Entry) -> dict[str, bytes]:
 def set_xattrs(fd: int, xattrs: Mapping[str, bytes]) -> bool:
     """Set ``xattrs`` on an open file; say whether all of them are there now."""
     is_complete = True
+    names_bytes = 0
     for name, value in xattrs.items():
+        names_bytes += len(name_bytes(name)) + 1
+        if names_bytes > _LISTED_BYTES:
+            return False
         try:
             os.setxattr(fd, name, value)
         except OSError as error:

@@ -1,6 +1,7 @@
 """Owners and extended attributes of a layer: on the disk where they can be, else recorded."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,19 @@ def test_attribute_that_the_disk_does_not_take_is_recorded(tmp_path: Path) -> No
     attributes = {"user.small": b"1", "user.big": b"x" * 66_000}
     unpacked = unpack(tmp_path, file("f", xattrs=attributes))
     assert unpacked.record.entries[EntryPath("f")].xattrs == attributes
+
+
+def test_attributes_too_many_to_be_listed_are_recorded() -> None:
+    """A tmpfs takes more names than listxattr(2) can tell."""
+    attributes = {f"user.{number:0240}": b"" for number in range(400)}
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as place:
+        unpacked = unpack(
+            Path(place), file("f", xattrs=attributes), directory("d", xattrs=attributes),
+            hardlink("g", "f"), directory("d", xattrs=attributes),
+        )  # fmt: skip
+        for name in ("f", "g", "d"):
+            assert len(os.listxattr(unpacked.root / name)) < 400
+            assert unpacked.record.entries[EntryPath(name)].xattrs == attributes
 
 
 def test_attributes_of_devices_are_recorded_without_user_ones(tmp_path: Path) -> None:
