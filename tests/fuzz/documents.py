@@ -16,12 +16,14 @@ from rootrun.image.derive import derive_config
 from rootrun.image.edits import ConfigEdits
 from rootrun.image.manifest import parse_archive_manifest, parse_index, parse_manifest
 from rootrun.layer.record import LayerRecord
+from rootrun.store.step_store import StepRecord, key_of
 from rootrun.store.trust import is_trusted
 from rootrun.store.verified import VerifiedBlobs, stamp_of
 from tests.support.odd_documents import put_odd_value
 
 _WHERE = "fuzz"
 _MAGIC = LayerRecord().to_bytes().partition(b" ")[0]
+_STEP = StepRecord({}, "", "", "", 0, 0).to_bytes().partition(b" ")[0]
 
 
 def take_documents(content: bytes) -> None:
@@ -64,7 +66,10 @@ def take_cache_files(content: bytes) -> None:
     for remembered in memory.iterdir():
         remembered.write_bytes(content)
     VerifiedBlobs(memory).recall(blob)
-    LayerRecord.from_bytes(content)
+    if content.startswith(_STEP):
+        key_of(StepRecord.from_bytes(content).inputs)
+    else:
+        LayerRecord.from_bytes(content)
 
 
 @cache
@@ -93,6 +98,7 @@ def with_odd_value(content: bytes, chooser: random.Random) -> bytes:
 def with_right_checksum(content: bytes) -> bytes:
     """Return a record of the cache with the checksum of its body."""
     head, newline, body = content.partition(b"\n")
-    if not newline or not head.startswith(_MAGIC):
+    kind = _STEP if head.startswith(_STEP) else _MAGIC
+    if not newline or not head.startswith(kind):
         return content
-    return b"%b %08x\n%b" % (_MAGIC, zlib.crc32(body), body)
+    return b"%b %08x\n%b" % (kind, zlib.crc32(body), body)

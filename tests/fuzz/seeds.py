@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from rootrun.layer.entry import EntryPath, EntryType
 from rootrun.layer.record import LayerRecord, Recorded
+from rootrun.store.step_store import StepRecord
 from tests.support.images import (
     JsonObject,
     compressed,
@@ -122,7 +123,7 @@ def config_options() -> Iterator[bytes]:
 
 
 def cache_files() -> Iterator[bytes]:
-    """Yield records of layers, marks of boots, and memories of blobs."""
+    """Yield records of layers and steps, marks of boots, and memories of blobs."""
     path = EntryPath
     yield LayerRecord().to_bytes()
     yield LayerRecord(
@@ -139,6 +140,7 @@ def cache_files() -> Iterator[bytes]:
         size_bytes=1 << 40,
         checksum=(1 << 64) - 1,
     ).to_bytes()
+    yield StepRecord({"the script": "ab"}, "sha256:x", "sha256:y", "gzip", 9, 2, ("a",)).to_bytes()
     yield json.dumps({"boot": "x", "synced": True}).encode()
     yield json.dumps({"stamp": [1, 2, 3, 4, 5, 6], "blobs": [[0, 1, "sha256:x", ""]]}).encode()
 
