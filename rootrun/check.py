@@ -1,18 +1,16 @@
 """``--check``: the steps once more, under other conditions, and what came out otherwise."""
 
-import logging
 import os
 import time
 from pathlib import Path
 
+from rootrun import log
 from rootrun.attempt import Attempt, Job, attempt
 from rootrun.compose.difference import Difference, differences, outcome_of
 from rootrun.errors import NotReproducibleError
 from rootrun.layer.compare import DiffNotes
 from rootrun.rootfs.backend import COPY
 from rootrun.sandbox.spec import Conditions
-
-log = logging.getLogger(__name__)
 
 # A full second and a bit: many programs write times of that grain.
 _CLOCK_STEP_S = 1.1

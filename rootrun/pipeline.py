@@ -5,10 +5,10 @@
     image source -> layer store -> rootfs -> sandbox -> diff -> layer writer -> image sink
 """
 
-import logging
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
+from rootrun import log
 from rootrun.compose.base_image import opened_base, opened_image
 from rootrun.dataclass import replace
 from rootrun.errors import ImageError, told_as
@@ -23,8 +23,6 @@ from rootrun.rootfs.scratch import scratch_directory, sweep_dead
 from rootrun.sandbox.idmap_choice import choose_id_map
 from rootrun.sandbox.userns import enter_namespaces
 from rootrun.steps import Ground, MadeLayers, make_layers
-
-log = logging.getLogger(__name__)
 
 _TAG_LENGTH = 32
 

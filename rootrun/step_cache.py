@@ -1,8 +1,8 @@
 """``--step-cache``: a layer that was made once of the same inputs is taken, and nothing is run."""
 
-import logging
 from collections.abc import Mapping, Sequence
 
+from rootrun import log
 from rootrun.compose.base_image import Cache
 from rootrun.compose.copy_digest import digest_of_copies
 from rootrun.errors import ImageError, StoreError
@@ -21,8 +21,6 @@ from rootrun.rootfs.verification import Verification
 from rootrun.sandbox.idmap import IdMap
 from rootrun.step_inputs import COPIES, LAYERS_BELOW, SCRIPT, step_inputs
 from rootrun.store.step_store import CachedStep, StepRecord, StepStore, key_of
-
-log = logging.getLogger(__name__)
 
 
 class StepCache:
@@ -101,7 +99,7 @@ class StepCache:
         return layer
 
     def _explain(self, plan: LayerPlan, inputs: Mapping[str, str]) -> None:
-        if log.isEnabledFor(logging.DEBUG):
+        if log.is_debugging():
             log.debug("step cache: %s: miss: %s", plan.name, miss(inputs, self._store.records()))
 
 

@@ -1,11 +1,11 @@
 """The new layers of a run, one after the other: each is taken from the cache of steps, or made."""
 
-import logging
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
+from rootrun import log
 from rootrun.attempt import Attempt, Job, attempt
 from rootrun.compose.base_image import Base
 from rootrun.errors import LayerError, StoreError, told_as
@@ -22,8 +22,6 @@ from rootrun.result import LayerResult, Usage
 from rootrun.sandbox.child import ChildTask, run_in_child
 from rootrun.sandbox.idmap import IdMap
 from rootrun.sandbox.spec import Outcome
-
-log = logging.getLogger(__name__)
 
 _SHORTEST_S = 0.001  # of a timeout: what is left of one may be nothing
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from rootrun import log
 from tests.support.program import remove_installation
 from tests.support.public import make_public_directory, remove_directory
 from tests.support.require import MUST_WORK, require
@@ -74,3 +75,12 @@ def pytest_sessionstart() -> None:
 def pytest_sessionfinish() -> None:
     """Remove what the session installed for its accounts."""
     remove_installation()
+
+
+@pytest.fixture
+def told() -> Iterator[list[str]]:
+    """The warnings of this process, until something else listens."""
+    texts: list[str] = []
+    log.listen(lambda _level, text: texts.append(text), least=log.Level.WARNING)
+    yield texts
+    log.listen(lambda _level, _text: None, least=log.Level.NOTHING)

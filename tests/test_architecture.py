@@ -18,11 +18,12 @@ _SOURCES = sorted(
 
 _VALUES = {"errors", "request", "result", "progress"}
 _FORMATS = {"image", "layer"}
-_EVERYWHERE = {"errors", "dataclass", "namedtuple", "__version__"}
+_EVERYWHERE = {"errors", "dataclass", "log", "namedtuple", "__version__"}
 # What each part may import, itself and these aside.
 _MAY_IMPORT = {
     "errors": set[str](),
     "dataclass": set[str](),
+    "log": set[str](),
     "namedtuple": set[str](),
     "layer": set[str](),
     "image": {"layer"},
@@ -53,9 +54,9 @@ _MAY_IMPORT = {
 
 _LAZY = {
     *("asyncio", "backports", "bz2", "compression", "dataclasses", "importlib.metadata"),
-    *("isal", "lzma", "typing.NamedTuple"),
+    *("isal", "logging", "lzma", "typing.NamedTuple"),
     *("multiprocessing", "psutil", "pyroute2", "shutil", "subprocess", "tarfile", "tempfile"),
-    *("threading", "unittest", "urllib", "zstandard"),
+    *("threading", "traceback", "unittest", "urllib", "zstandard"),
 }
 _FORKS = re.compile(
     r"os\.(fork|forkpty|exec[lv]\w*|posix_spawnp?|spawn\w+|system|popen)$|pty\.|subprocess\."

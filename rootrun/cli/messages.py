@@ -1,34 +1,25 @@
-"""Messages: log records and errors become lines on standard error."""
+"""Messages and errors become lines on standard error."""
 
-import logging
 import sys
-import traceback
 from contextlib import suppress
 
+from rootrun import log
 from rootrun.cli.terminal import red
 from rootrun.errors import RootrunError
+from rootrun.log import Level
 
-_LEVELS = (logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG)
-_DEFAULT_LEVEL = 2
 PREFIX = "rootrun: "
 
 
-class _Lines(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        kind = "warning: " if record.levelno == logging.WARNING else ""
-        return f"{PREFIX}{kind}{one_line(record.getMessage())}"
-
-
 def set_up_messages(*, verbose: int, quiet: int) -> None:
-    """Send the messages of the package to standard error, as many as asked for."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Lines())
-    step = _DEFAULT_LEVEL + verbose - quiet
-    logger = logging.getLogger("rootrun")
-    logger.setLevel(_LEVELS[max(0, min(step, len(_LEVELS) - 1))])
-    logger.handlers = [handler]
-    logger.propagate = False
-    logging.raiseExceptions = False  # a closed standard error is no reason for a traceback
+    """Send the messages of this process to standard error, as many as asked for."""
+    least = Level.INFO - verbose + quiet
+    log.listen(_tell, least=Level(max(Level.DEBUG, min(least, Level.NOTHING))))
+
+
+def _tell(level: Level, text: str) -> None:
+    kind = "warning: " if level is Level.WARNING else ""
+    _print(f"{PREFIX}{kind}{one_line(text)}")
 
 
 def tell_error(error: RootrunError) -> None:
@@ -47,6 +38,8 @@ def tell_internal_error(error: BaseException) -> None:
 
 def tell_traceback(error: BaseException) -> None:
     """Print where the error came from."""
+    import traceback
+
     _print("".join(traceback.format_exception(error)).rstrip("\n"))
 
 

@@ -1,8 +1,8 @@
 """The main job: run the pipeline, tell what it made."""
 
-import logging
 from typing import TYPE_CHECKING
 
+from rootrun import log
 from rootrun.cli.parser import Options
 from rootrun.cli.progress import make_progress
 from rootrun.cli.report import print_result, write_result_files
@@ -13,8 +13,6 @@ from rootrun.request import NetworkMode
 
 if TYPE_CHECKING:
     from rootrun.cli.timings import Timings
-
-log = logging.getLogger(__name__)
 
 
 def run_main_job(options: Options) -> int:

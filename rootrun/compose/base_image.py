@@ -1,10 +1,10 @@
 """The base of a run: opened, verified and unpacked, inside the namespaces, with layers on top."""
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from rootrun import log
 from rootrun.compose.pull import pulled
 from rootrun.errors import StoreError
 from rootrun.image.image import Layer
@@ -18,8 +18,6 @@ from rootrun.rootfs.verification import Verification
 from rootrun.sandbox.idmap import IdMap
 from rootrun.store.layer_store import VERIFIED, LayerStore, open_store
 from rootrun.store.verified import VerifiedBlobs
-
-log = logging.getLogger(__name__)
 
 
 class Cache(NamedTuple):

@@ -3,11 +3,11 @@
 What answers the calls is imported when the first one comes: most runs have ids enough.
 """
 
-import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from rootrun import log
 from rootrun.dataclass import dataclass
 from rootrun.fakeroot.level import Level
 from rootrun.layer.compare import Ownership
@@ -22,8 +22,6 @@ from rootrun.sandbox.spec import Emulator
 
 if TYPE_CHECKING:
     from rootrun.fakeroot.supervisor import Answer
-
-log = logging.getLogger(__name__)
 
 AUTO = "auto"
 _COVERED = "dev/"  # by our own: what the image has there is not seen

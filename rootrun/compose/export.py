@@ -1,11 +1,11 @@
 """``rootrun export``: the merged tree of an image, as one tar."""
 
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from rootrun import log
 from rootrun.compose.base_image import opened_base, opened_image
 from rootrun.errors import SandboxError
 from rootrun.image.layer_output import LayerOutput
@@ -22,8 +22,6 @@ from rootrun.rootfs.overlay import base_lowers_of, merged_view
 from rootrun.rootfs.scratch import scratch_directory, sweep_dead
 from rootrun.sandbox.idmap_choice import choose_id_map
 from rootrun.sandbox.userns import enter_namespaces
-
-log = logging.getLogger(__name__)
 
 
 def export_image(request: ExportRequest, *, progress: Progress) -> PackedLayer:

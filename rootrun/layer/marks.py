@@ -4,17 +4,15 @@ The seccomp filter of a Nix build refuses setxattr(2). The kernel itself is not 
 directories in question are replaced by ones that an overlay has marked.
 """
 
-import logging
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
+from rootrun import log
 from rootrun.errors import SandboxError
 from rootrun.layer.entry import ROOT, is_kept_xattr, parent
 from rootrun.layer.ledger import Ledger
 from rootrun.layer.tree import Tree
-
-log = logging.getLogger(__name__)
 
 MarkedDirectories = Callable[[int, Sequence[bool]], AbstractContextManager[int]]
 """Makes directories "0", "1", ... and gives a descriptor of where they are; in the end they go.

@@ -1,13 +1,13 @@
 """The scratch root of a run: what every backend offers, and which one is chosen."""
 
 import json
-import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
+from rootrun import log
 from rootrun.errors import SandboxError
 from rootrun.layer.compare import DiffNotes, Ownership
 from rootrun.layer.diff import Change
@@ -18,8 +18,6 @@ from rootrun.rootfs.mount_points import MountPoint
 from rootrun.rootfs.overlay import UpperPlace, overlay_rootfs, unmarked_layer
 from rootrun.sandbox.overlay import mount_tmpfs, probe_overlay, unmount
 from rootrun.store.trust import boot_id
-
-log = logging.getLogger(__name__)
 
 AUTO, OVERLAY, COPY = "auto", "overlay", "copy"
 ON_TMPFS = "on tmpfs"

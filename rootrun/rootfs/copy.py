@@ -4,7 +4,6 @@ It needs no overlayfs: for kernels before 5.11, for overlay on overlay. Its cost
 """
 
 import errno
-import logging
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -12,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
+from rootrun import log
 from rootrun.errors import SandboxError
 from rootrun.layer.compare import DiffNotes, Ownership
 from rootrun.layer.diff import Change, Rules, diff_tree
@@ -25,8 +25,6 @@ from rootrun.rootfs.copy_table import CopyTable, birth_ns, ctime_tells, wait_for
 from rootrun.rootfs.copy_tree import Lower, copy_merged
 from rootrun.rootfs.extra_layer import ExtraLayer, give_root_metadata, put_right
 from rootrun.rootfs.mount_points import MountPoint, lay_mount_points
-
-log = logging.getLogger(__name__)
 
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})

@@ -1,20 +1,18 @@
 """The scratch tree of a run: where it is, how it goes, and what dead runs left."""
 
 import fcntl
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rootrun import log
 from rootrun.errors import StoreError, told_as
 from rootrun.layer.removal import remove_tree
 from rootrun.request import Scratch
 from rootrun.sandbox.forking import signals_blocked
 from rootrun.sandbox.overlay import detach_mounts_below
 from rootrun.store.private import is_own_directory, make_private_directory
-
-log = logging.getLogger(__name__)
 
 _PREFIX = "rootrun-"
 _KEPT_PREFIX = "kept-rootrun-"

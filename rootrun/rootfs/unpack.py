@@ -1,7 +1,6 @@
 """From an image's layers to a stack of unpacked ones, through the cache."""
 
 import hashlib
-import logging
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
@@ -15,8 +14,6 @@ from rootrun.progress import Progress
 from rootrun.rootfs.space import check_space
 from rootrun.rootfs.verification import Verification
 from rootrun.store.layer_store import LayerStore
-
-log = logging.getLogger(__name__)
 
 _Redirects = Mapping[EntryPath, EntryPath]
 

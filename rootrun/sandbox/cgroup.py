@@ -2,7 +2,6 @@
 
 import errno
 import fcntl
-import logging
 import os
 import re
 import time
@@ -10,10 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from rootrun import log
 from rootrun.errors import SandboxError
 from rootrun.namedtuple import NamedTuple
-
-log = logging.getLogger(__name__)
 
 _PREFIX = "rootrun-"
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC

@@ -1,17 +1,15 @@
 """Work in a forked child, beside the script, with its errors raised in the parent."""
 
-import logging
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from rootrun import log
 from rootrun.errors import RootrunError, SandboxError
 from rootrun.sandbox.forking import fork_child, signals_blocked
 from rootrun.sandbox.wire import Message, MessageReader, error_from, send, send_error
-
-log = logging.getLogger(__name__)
 
 
 class ChildTask:
@@ -103,7 +101,7 @@ def _run(function: Callable[[], None], report: int, name: str) -> None:
     try:
         function()
     except BaseException as error:
-        if log.isEnabledFor(logging.DEBUG) and not isinstance(error, RootrunError):
+        if log.is_debugging() and not isinstance(error, RootrunError):
             import traceback
 
             for line in traceback.format_exc().splitlines():

@@ -1,11 +1,11 @@
 """Running a container and supervising it, from the main process."""
 
-import logging
 import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from rootrun import log
 from rootrun.errors import Interrupted, ScriptTimeoutError
 from rootrun.sandbox.child import ChildTask
 from rootrun.sandbox.forking import signals_blocked, signals_let_in
@@ -13,8 +13,6 @@ from rootrun.sandbox.limits import Keeping, kept_limits
 from rootrun.sandbox.mounts import MountPlan, mount_plan
 from rootrun.sandbox.running import RunningContainer
 from rootrun.sandbox.spec import ContainerSpec, Outcome
-
-log = logging.getLogger(__name__)
 
 GRACE_AFTER_TIMEOUT_S = 2.0
 GRACE_AFTER_SIGNAL_S = 5.0
@@ -32,7 +30,7 @@ def run_container(spec: ContainerSpec, *, alongside: Sequence[ChildTask] = ()) -
     leaves them none.
     """
     plan = mount_plan(spec)
-    if log.isEnabledFor(logging.DEBUG):
+    if log.is_debugging():
         for operation in plan:
             log.debug("%s", operation.describe())
     with kept_limits(spec.limits, spec.id_map) as keeping, _started(spec, plan, keeping) as running:

@@ -1,18 +1,16 @@
 """The one way to run an external program."""
 
 import errno
-import logging
 import os
 import select
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
 
+from rootrun import log
 from rootrun.errors import HelperError
 from rootrun.sandbox import syscalls
 from rootrun.sandbox.forking import fork_child, signals_blocked
-
-log = logging.getLogger(__name__)
 
 _PACKAGES = {"newuidmap": "uidmap", "newgidmap": "uidmap", "skopeo": "skopeo", "man": "man-db"}
 _STDERR_KEPT = 65536  # bytes, from the end
@@ -128,7 +126,7 @@ def _failure(argv: Sequence[str], status: int, stderr: bytes) -> HelperError:
 
 
 def _log_command(argv: Sequence[str]) -> None:
-    if log.isEnabledFor(logging.DEBUG):
+    if log.is_debugging():
         import shlex
 
         log.debug("run %s", shlex.join(argv))

@@ -1,6 +1,5 @@
 """What a container may use, and what keeps each limit here: a control group, the kernel, or we."""
 
-import logging
 import math
 import os
 import re
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rootrun import log
 from rootrun.dataclass import dataclass
 from rootrun.errors import LimitError, SandboxError, UsageError
 from rootrun.sandbox.idmap import IdMap
@@ -17,8 +17,6 @@ from rootrun.sandbox.spec import Limits
 
 if TYPE_CHECKING:
     from rootrun.sandbox.cgroup import Cgroup
-
-log = logging.getLogger(__name__)
 
 _MIB = 1 << 20
 _UNLIMITED = 2**31 - 1  # more than any machine has of what is limited here

@@ -1,6 +1,5 @@
 """A container as the main process sees it: two pids, a channel, and what came over it."""
 
-import logging
 import os
 import select
 import signal
@@ -8,6 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 
+from rootrun import log
 from rootrun.errors import RootrunError, SandboxError
 from rootrun.sandbox.channel import OuterChannel, open_channel
 from rootrun.sandbox.child import ChildTask
@@ -20,8 +20,6 @@ from rootrun.sandbox.mounts import MountPlan
 from rootrun.sandbox.spec import ContainerSpec, Outcome
 from rootrun.sandbox.userns import write_maps_of
 from rootrun.sandbox.wire import Message, MessageReader, error_from
-
-log = logging.getLogger(__name__)
 
 _SHOWN_PROCESSES = 5
 _SHOWN_COMMAND = 60  # characters of each

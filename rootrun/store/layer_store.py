@@ -17,13 +17,13 @@ KEY is the diff_id's hexadecimal digits. The 1 is the version of this form; a
 new version leaves the old one alone.
 """
 
-import logging
 import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from rootrun import log
 from rootrun.errors import StoreError, told_as
 from rootrun.layer.metadata import is_whiteout, make_whiteout
 from rootrun.layer.record import LayerRecord
@@ -38,8 +38,6 @@ from rootrun.store.private import (
     make_private_directory,
 )
 from rootrun.store.trust import is_trusted, mark_made
-
-log = logging.getLogger(__name__)
 
 LAYERS = "layers-1"
 UNMARKED = "-unmarked"

@@ -13,13 +13,13 @@ KEY is the digest of what the layer was made of. The 1 is the version of this fo
 
 import hashlib
 import json
-import logging
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from rootrun import log
 from rootrun.errors import StoreError, told_as
 from rootrun.layer.removal import remove_tree
 from rootrun.layer.seal import sealed, unsealed
@@ -29,8 +29,6 @@ from rootrun.store.layer_store import LOCKS, check_private
 from rootrun.store.lock import locked
 from rootrun.store.private import make_private_directory
 from rootrun.store.trust import MADE, is_trusted, mark_made
-
-log = logging.getLogger(__name__)
 
 STEPS = "steps-1"
 BLOB = "blob"

@@ -1,20 +1,11 @@
-"""Log records become lines on standard error, as many as asked for."""
-
-import logging
-from collections.abc import Iterator
+"""Messages become lines on standard error, as many as asked for."""
 
 import pytest
 
+from rootrun import log
 from rootrun.cli.messages import one_line, set_up_messages
 
-
-@pytest.fixture(autouse=True)
-def _logging_as_it_was() -> Iterator[None]:
-    logger = logging.getLogger("rootrun")
-    before = logger.handlers, logger.level, logger.propagate
-    yield
-    logger.handlers, logger.propagate = before[0], before[2]
-    logger.setLevel(before[1])
+pytestmark = pytest.mark.usefixtures("told")  # so that nobody listens afterwards
 
 
 @pytest.mark.parametrize(
@@ -26,7 +17,6 @@ def test_verbosity_is_one_counter(
     verbose: int, quiet: int, shown: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     set_up_messages(verbose=verbose, quiet=quiet)
-    log = logging.getLogger("rootrun.some.module")
     log.warning("w %s", 1)
     log.info("i %s", 2)
     log.debug("d %s", 3)
@@ -34,10 +24,10 @@ def test_verbosity_is_one_counter(
     assert capsys.readouterr().err.splitlines() == [lines[key] for key in shown]
 
 
-def test_records_of_other_packages_stay_theirs(capsys: pytest.CaptureFixture[str]) -> None:
-    set_up_messages(verbose=1, quiet=0)
-    logging.getLogger("elsewhere").debug("not shown")
-    assert capsys.readouterr().err == ""
+def test_percent_signs_without_arguments_stay(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_messages(verbose=0, quiet=0)
+    log.info("100%")
+    assert capsys.readouterr().err == "rootrun: 100%\n"
 
 
 @pytest.mark.parametrize(

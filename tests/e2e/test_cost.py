@@ -25,13 +25,13 @@ pytestmark = pytest.mark.userns
 HEAVY = {
     *("_bz2", "_lzma", "_socket", "asyncio", "backports.zstd", "bz2", "gzip", "importlib.metadata"),
     *("isal", "lzma", "multiprocessing", "psutil", "pyroute2", "shutil", "socket", "sqlite3"),
-    *("dataclasses", "inspect", "ssl", "subprocess", "tarfile", "tempfile", "unittest"),
-    *("urllib.request", "zipfile"),
+    *("dataclasses", "inspect", "logging", "ssl", "subprocess", "tarfile", "tempfile", "unittest"),
+    *("threading", "traceback", "urllib.request", "zipfile"),
     "zstandard",
 }
 """What no warm run of a plain archive has any use for.
 
-threading and urllib.parse come with logging and pathlib.
+urllib.parse comes with pathlib.
 """
 
 SHOW_MODULES = """

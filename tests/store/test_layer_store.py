@@ -122,14 +122,10 @@ def test_a_damaged_layer_is_made_again(case: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("case", FOUND_AT_ONCE)
-def test_damage_that_is_found_is_told(
-    case: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_damage_that_is_found_is_told(case: str, tmp_path: Path, told: list[str]) -> None:
     FOUND_AT_ONCE[case](filled_cache(tmp_path))
     fetch(tmp_path)
-    assert {record.message.partition(": ")[0] for record in caplog.records} == {
-        "the cache is damaged, unpacking again"
-    }
+    assert {text.partition(": ")[0] for text in told} == {"the cache is damaged, unpacking again"}
 
 
 @pytest.mark.root

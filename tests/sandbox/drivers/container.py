@@ -11,6 +11,7 @@ from pathlib import Path
 from signal import SIGINT, SIGKILL, SIGTERM, signal
 from struct import pack
 
+from rootrun import log
 from rootrun.errors import Interrupted, RootrunError
 from rootrun.fakeroot.calls import NUMBERS, numbers
 from rootrun.fakeroot.filters import FilterPlan, filter_program
@@ -201,6 +202,11 @@ def interrupt(number: int, _frame: object) -> None:
     raise Interrupted(number)
 
 
+def tell(_: log.Level, text: str) -> None:
+    """Write a warning where the test looks for it."""
+    sys.stderr.write(f"{text}\n")
+
+
 def main() -> None:
     """Read, run, print."""
     wanted = Wanted(**json.load(sys.stdin))
@@ -209,6 +215,7 @@ def main() -> None:
     before = os.listdir("/proc/self/fd")
     for number in (SIGINT, SIGTERM):
         signal(number, interrupt)
+    log.listen(tell, least=log.Level.WARNING)
     answer = run(wanted)
     answer["children"] = has_children()
     answer["leaked"] = len(os.listdir("/proc/self/fd")) - len(before)
