@@ -104,7 +104,9 @@ class _LayerMaker:
         request, config, id_map, base, sink, _ = self._ground
         job = Job(request, base, config, plan, id_map, self._time_left_s())
         outcome, layer = self._run(job, copying)
-        if self._cache and not outcome.has_warned:
+        if self._cache and outcome.has_warned:
+            log.debug("step cache: %s: not kept, for what was warned of", plan.name)
+        elif self._cache:
             self._cache.keep(plan, sink, made=layer)
             self._progress.ended("step cache")
         self._add(layer)

@@ -3,6 +3,8 @@
 import fcntl
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from rootrun.image.sink import open_sink
 from tests.image.writing import NEW_LAYER, opened, write_image
 from tests.support.image_check import assert_image_valid
 from tests.support.images import digest, oci_layout
+from tests.support.require import require_program
 from tests.support.tarball import file, tarball
 
 LAYERS = [tarball(file("a", b"1")), tarball(file("b", b"2"))]
@@ -33,6 +36,25 @@ def test_blobs_of_the_base_are_hard_links(tmp_path: Path) -> None:
     write_image(base, f"oci:{tmp_path}/out")
     for layer in LAYERS:
         assert _blob(tmp_path / "out", layer).samefile(_blob(base, layer))
+
+
+WRITE = "from tests.image.writing import write_image; write_image('base', 'oci:out')"
+
+
+def test_linked_blobs_are_brought_to_the_disk_too(tmp_path: Path) -> None:
+    """Who made the other name may not have done so yet."""
+    require_program("strace")
+    oci_layout(tmp_path / "base", LAYERS)
+    trace = tmp_path / "trace"
+    subprocess.run(
+        ["strace", "-f", "-y", "-e", "trace=fsync", "-o", trace, sys.executable, "-c", WRITE],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.fspath(Path(__file__).parents[2])},
+        check=True,
+    )
+    synced = trace.read_text()
+    for content in (*LAYERS, NEW_LAYER):
+        assert digest(content).partition(":")[2] in synced
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o666], ids=oct)
