@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.image_check import assert_image_valid
+from tests.support.restricted import restricted_build
 from tests.support.steps import HARMLESS, ONE, SCRIPTS, Steps
 from tests.support.workplace import Workplace, content_of
 
@@ -125,6 +126,19 @@ def test_what_a_layer_does_not_keep_is_told_again(any_steps: Steps) -> None:
     told = [any_steps.run()[0].stderr.decode() for _ in range(2)]
     for stderr in told:
         assert "warning: 1 changed paths with another owner than 0:0" in stderr
+
+
+def test_what_is_made_where_something_is_refused_is_not_kept(lone_workplace: Workplace) -> None:
+    script = "touch /f; chmod 4755 /f || true\n"
+    options = ("--step-cache", "-v", "--cache-dir", "cache")
+    base = lone_workplace.base()
+    for is_traceable in (False, True):
+        _, messages = restricted_build(
+            lone_workplace, script, *options, base=base, is_traceable=is_traceable
+        )
+        refused = "step cache: restricted.sh: not kept, for what was warned of" in messages
+        assert refused != is_traceable
+        assert (lone_workplace.path / "cache" / "steps-1").exists() == is_traceable
 
 
 def test_what_passed_the_check_is_taken_later(steps: Steps) -> None:
