@@ -16,6 +16,7 @@ from rootrun.store.private import is_own_directory, make_private_directory
 
 _PREFIX = "rootrun-"
 _KEPT_PREFIX = "kept-rootrun-"
+_RANDOM_BYTES = 6
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -27,7 +28,7 @@ def scratch_directory(scratch: Scratch) -> Iterator[Path]:
     below it. With ``keep_on_failure`` a failing run leaves it, renamed, and says
     where. Leave the context with the ids that made the tree: inside the namespace.
     """
-    directory = _parent_of(scratch) / f"{_PREFIX}{os.urandom(6).hex()}"
+    directory = _parent_of(scratch) / f"{_PREFIX}{os.urandom(_RANDOM_BYTES).hex()}"
     lock: int | None = None
     try:
         with told_as(StoreError, "make a scratch directory", directory):
@@ -88,8 +89,15 @@ def _siblings(scratch: Path) -> list[Path]:
         return [
             scratch.parent / entry.name
             for entry in scan
-            if entry.name.startswith(_PREFIX) and entry.name != scratch.name
+            if _is_ours(entry.name) and entry.name != scratch.name
         ]
+
+
+def _is_ours(name: str) -> bool:
+    """Say whether a run made up ``name``: others' directories beside it are not to be swept."""
+    digits = name.removeprefix(_PREFIX)
+    is_random = len(digits) == 2 * _RANDOM_BYTES and set(digits) <= set("0123456789abcdef")
+    return is_random and digits != name
 
 
 def _parent_of(scratch: Scratch) -> Path:

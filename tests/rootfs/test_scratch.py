@@ -138,14 +138,16 @@ def test_sweeping_removes_the_trees_of_killed_runs(parent: Path) -> None:
 def test_sweeping_leaves_what_is_alive_or_not_ours(parent: Path) -> None:
     process, alive = start_run(parent)
     try:
-        names = ("rootrun-somebodys", "kept-rootrun-1", "other")
-        for name in names:
+        somebodys, link = "rootrun-0123456789ab", "rootrun-ba9876543210"
+        # The caller's own, to whom no run promised anything, beside TMPDIR's scratch trees.
+        callers = ("kept-rootrun-1", "other", "rootrun-1.0", "rootrun-bench-x", "0123456789ab")
+        for name in (somebodys, *callers):
             (parent / name).mkdir()
-        os.chown(parent / "rootrun-somebodys", 12345, 12345)
-        (parent / "rootrun-link").symlink_to("other")
+        os.chown(parent / somebodys, 12345, 12345)
+        (parent / link).symlink_to("other")
         with scratch_directory(inside(parent)) as scratch:
             sweep_dead(scratch)
-        assert set(os.listdir(parent)) == {alive.name, "rootrun-link", *names}
+        assert set(os.listdir(parent)) == {alive.name, somebodys, link, *callers}
         assert (alive / "file").exists()
     finally:
         process.communicate(b"x")
