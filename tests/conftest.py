@@ -1,6 +1,7 @@
 """Fixtures for all tests: unprivileged accounts and places that they can reach."""
 
 import os
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -11,6 +12,15 @@ from tests.support.program import remove_installation
 from tests.support.public import make_public_directory, remove_directory
 from tests.support.require import MUST_WORK, require
 from tests.support.users import Account, sweep_dead_sessions, temporary_account
+
+
+def pytest_configure() -> None:
+    """Ignore no signal: what nohup(1), or a shell in the background, ignores, programs inherit."""
+    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
