@@ -46,3 +46,18 @@ def test_hot_path_loads_no_heavy_module(source: str) -> None:
 def test_completion_loads_no_pipeline() -> None:
     loaded = _modules_after("from rootrun.cli.main import main; main(['completion', 'bash'])")
     assert not {name for name in loaded if name.startswith(("rootrun.sandbox", "rootrun.store"))}
+
+
+def test_end_frees_nothing_and_loses_nothing() -> None:
+    source = """
+import atexit
+from rootrun.__main__ import run
+atexit.register(print, "said at the exit")
+sys.argv[1:] = ["help"]
+run()
+"""
+    done = run_python(source)
+    assert done.returncode == 0
+    assert done.stdout.lstrip().startswith(b"NAME")
+    assert b"SEE ALSO" in done.stdout
+    assert b"said at the exit" not in done.stdout
