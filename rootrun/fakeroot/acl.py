@@ -48,7 +48,7 @@ def parse_acl(value: bytes) -> Acl | None:
         return None
     if _HEADER.unpack_from(value) != (_VERSION,):
         return None
-    return tuple(map(AclEntry._make, _ENTRY.iter_unpack(value[_HEADER.size :])))
+    return tuple(AclEntry(*entry) for entry in _ENTRY.iter_unpack(value[_HEADER.size :]))
 
 
 def acl_value(acl: Iterable[AclEntry]) -> bytes:
