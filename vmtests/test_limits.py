@@ -78,8 +78,9 @@ def test_more_memory_than_allowed_ends_the_script(name: str, user: str, machine:
 def test_a_fork_bomb_gets_no_further_than_its_limit(user: str, machine: Machine) -> None:
     answer = limited(machine, user, "--pids", "30", "--timeout", "60", name="bomb")
     assert "pids: kept by the control group" in answer.stderr
-    assert answer.status not in (0, 124, 125), answer.stderr
-    assert "fork" in answer.stderr
+    # The script's own status, whatever that is: most who cannot fork are in the background.
+    assert answer.status not in (124, 125), answer.stderr
+    assert "can't fork: Resource temporarily unavailable" in answer.stderr
     assert groups_left(machine) == ""
 
 
