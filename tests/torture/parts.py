@@ -74,7 +74,7 @@ def run_part(part: Part, *, seed: int, count: int | None, tell: Callable[[str], 
             continue
         options = ("--rootfs", "copy") if caller == _COPIED else ()
         with (
-            temporary_account(caller, subids=caller == _SUBIDS) as account,
+            temporary_account(f"tortured-{caller}", subids=caller == _SUBIDS) as account,
             open_ground(account, *options, command=part.command) as ground,
         ):
             for wrongs in part.wrongs(ground, seed, share):
