@@ -18,7 +18,7 @@ from tests.support.users import Account, processes_of
 from tests.support.workplace import Workplace, busybox_layer
 
 GONE_WITHIN_S = 5.0
-HANGS_AFTER_S = 120.0  # on a busy machine; a right run takes some seconds at most
+HANGS_AFTER_S = 60.0  # on a busy machine; a right run takes some seconds at most
 _ERROR = "rootrun: error: "
 
 
