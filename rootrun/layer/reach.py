@@ -1,5 +1,6 @@
 """Reaching paths below a directory of this host, also where both together are too long."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,11 @@ def lstat_at(top: str, path: EntryPath) -> os.stat_result | None:
             return os.lstat(name, dir_fd=directory_fd)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        # A name longer than any file's, as the target of a symlink may have.
+        if error.errno == errno.ENAMETOOLONG:
+            return None
+        raise
 
 
 @contextmanager

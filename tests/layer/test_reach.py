@@ -71,3 +71,8 @@ def test_a_deep_path_is_reached_in_few_steps(deep_path: Path) -> None:
     for _ in range(2000):
         assert lstat_at(os.fspath(tree), EntryPath("d/" * 1899 + "d")) is not None
     assert time.process_time() - started < 2
+
+
+def test_nothing_has_a_name_that_is_too_long(tmp_path: Path) -> None:
+    for path in ("n" * 256, f"d/{'n' * 300}/x"):
+        assert lstat_at(os.fspath(tmp_path), EntryPath(path)) is None
