@@ -192,6 +192,7 @@ def test_a_deleted_file_that_is_still_open_is_no_change(any_workplace: Workplace
     assert done.returncode == 0, done.stderr.decode()
 
 
+@pytest.mark.root
 def test_a_full_tmpfs_below_the_root_is_told_as_the_limit(root_workplace: Workplace) -> None:
     scratch = root_workplace.path / "scratch"
     scratch.mkdir()

@@ -219,6 +219,7 @@ WITH_MANY_IDS = ON_SET_IDS | {
 }
 
 
+@pytest.mark.root
 @pytest.mark.parametrize("rootfs", ["overlay", "copy"])
 @pytest.mark.parametrize("script", WITH_MANY_IDS.values(), ids=WITH_MANY_IDS.keys())
 def test_with_many_ids_set_ids_and_owners_are_those_without_the_filter(

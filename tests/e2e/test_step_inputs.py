@@ -30,6 +30,7 @@ def test_the_name_of_a_script_is_no_input_but_stands_in_the_history(steps: Steps
     assert history[-1]["created_by"] == "rootrun --script renamed.sh"
 
 
+@pytest.mark.root
 def test_id_maps_share_their_steps(root_workplace: Workplace) -> None:
     steps = Steps(root_workplace)
     stable = {"one.sh": "echo 1 > /f; chown 5:6 /f; mknod /null c 1 3\n"}
