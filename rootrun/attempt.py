@@ -21,6 +21,16 @@ from rootrun.sandbox.container import run_container
 from rootrun.sandbox.idmap import IdMap
 from rootrun.sandbox.spec import Conditions, ContainerSpec, Outcome
 
+_NOTHING_RAN = Outcome(
+    step=0,
+    exit_status=0,
+    signal_number=None,
+    wall_s=0.0,
+    cpu_s=0.0,
+    peak_memory_bytes=0,
+    started_count=0,
+)
+
 
 class Job(NamedTuple):
     """What is run, and in what."""
@@ -45,8 +55,11 @@ class Attempt(NamedTuple):
     def run(self, *, alongside: Sequence[ChildTask] = ()) -> Outcome:
         """Run the steps, as ``run_container`` does.
 
-        Raises ScriptError unless all went well, and LimitError for too large a change.
+        Raises ScriptError unless all went well, and LimitError for too large a change. Without
+        steps there is no container.
         """
+        if not self.spec.steps:
+            return _NOTHING_RAN
         with ExitStack() as cleanup:
             tasks, disk = list(alongside), None
             if self.disk_bytes is not None:

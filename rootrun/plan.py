@@ -46,18 +46,18 @@ HOST_NETWORK_FILES = ("etc/resolv.conf", "etc/hosts")
 class LayerPlan(NamedTuple):
     """A layer to make."""
 
-    steps: tuple[Step, ...]  # run in order
+    steps: tuple[Step, ...]  # run in order; none: what is brought in makes the layer
     copies: tuple[CopyIn, ...]  # before the first of them
 
     @property
     def name(self) -> str:
         """The steps, for messages."""
-        return ", ".join(step.name for step in self.steps)
+        return ", ".join(step.name for step in self.steps) or "the content"
 
 
 def check_before_run(request: Request, image: Image, config: ImageConfig) -> None:
     """Refuse what cannot work before anything is unpacked; raises UsageError or SandboxError."""
-    if not can_run(config.architecture, emulated=_emulated()):
+    if request.has_steps and not can_run(config.architecture, emulated=_emulated()):
         raise UsageError(
             f"run image: {config.architecture}: programs of this architecture do not run here,"
             f" this machine is {machine_platform().architecture}",
@@ -150,6 +150,9 @@ def created_by(request: Request) -> tuple[str, ...]:
     """Return the command of each new layer, for the image's history; without paths of this host."""
     if request.command:
         return (shlex.join(["rootrun", "--", *request.command]),)
+    if not request.has_steps:
+        copies = [("--copy", f"{copy.source.name}:{copy.destination}") for copy in request.copies]
+        return (shlex.join(["rootrun", *(word for words in copies for word in words)]),)
     scripts = [["--script", script.name] for script in request.scripts]
     if request.is_squashed:
         scripts = [[word for words in scripts for word in words]]
@@ -199,7 +202,7 @@ def plan_layers(request: Request) -> tuple[LayerPlan, ...]:
     if request.command:
         return (LayerPlan((CommandStep(request.command),), request.copies),)
     steps = tuple(ScriptStep(str(script), _read_script(script)) for script in request.scripts)
-    if request.is_squashed:
+    if request.is_squashed or not steps:
         return (LayerPlan(steps, request.copies),)
     return tuple(
         LayerPlan((step,), () if number else request.copies) for number, step in enumerate(steps)

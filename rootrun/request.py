@@ -78,9 +78,10 @@ class ImageChoice(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One run. ``scripts`` run in order, or ``command`` does; one of both is empty.
+    """One run. ``scripts`` run in order, or ``command`` does; one of both is empty, or both.
 
-    Each script makes a layer of its own unless ``is_squashed``.
+    Each script makes a layer of its own unless ``is_squashed``. Without steps what is brought in
+    makes one.
     """
 
     base: ImageReference | None  # None: an empty root
@@ -102,6 +103,11 @@ class Request:
     is_checked: bool = False  # run twice, and compared
     is_squashed: bool = False  # all scripts make one layer
     has_step_cache: bool = False
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether anything is run."""
+        return bool(self.scripts or self.command)
 
     @property
     def image_choice(self) -> ImageChoice:

@@ -65,9 +65,9 @@ def make_request(options: Options) -> Request:
 def _check_task(options: Options) -> None:
     if options.scripts and options.command:
         raise UsageError("--script: not possible together with -- COMMAND")
-    if not options.scripts and not options.command:
+    if not options.scripts and not options.command and not options.copies:
         raise UsageError(
-            "nothing to run: neither --script FILE nor -- COMMAND is given",
+            "nothing to do: neither --script FILE nor -- COMMAND nor --copy PATH is given",
             hint="see rootrun --help",
         )
     from_stdin = [path for path in options.scripts if path == STDIN]
@@ -139,8 +139,12 @@ def _output(options: Options) -> OutputReference:
 
 
 def _task_stem(options: Options) -> str:
-    first = os.fspath(options.scripts[0]) if options.scripts else options.command[0]
-    return "stdin" if first == os.fspath(STDIN) else stem(first)
+    if options.command:
+        return stem(options.command[0])
+    if options.scripts:
+        first = options.scripts[0]
+        return "stdin" if first == STDIN else stem(os.fspath(first))
+    return stem(os.fspath(options.copies[0].source.absolute())) or "content"
 
 
 def _given_name(options: Options) -> str | None:

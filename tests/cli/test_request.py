@@ -90,7 +90,7 @@ def test_ref_of_the_output_is_the_tag_unless_one_is_given() -> None:
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "nothing to run: neither --script FILE nor -- COMMAND is given"),
+        ([], "nothing to do: neither --script FILE nor -- COMMAND nor --copy PATH is given"),
         (["--script", "Set-Up.sh", "--", "x"], "--script: not possible together with -- COMMAND"),
         (["--script", "-", "--from", "-"], "standard input: '-': given for more than one"),
         (["--script", "-", "--script", "-"], "standard input: '-': given for more than one"),
