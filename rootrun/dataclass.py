@@ -11,7 +11,8 @@ and no ``__post_init__``.
 
 from collections.abc import Callable, Mapping
 from operator import attrgetter
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+from rootrun.annotation import TYPE_CHECKING, NoReturn, TypeVar
 
 _Class = TypeVar("_Class", bound=type)
 _Instance = TypeVar("_Instance")

@@ -6,7 +6,8 @@ else that is to be done. Type checkers see the standard one.
 
 from collections import _tuplegetter  # type: ignore[attr-defined] # reads as fast as a slot
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Self
+
+from rootrun.annotation import TYPE_CHECKING, Self
 
 
 class _NamedTupleType(type):

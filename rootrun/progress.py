@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+
+from rootrun.annotation import Protocol
 
 
 class Progress(Protocol):

@@ -18,9 +18,10 @@ _SOURCES = sorted(
 
 _VALUES = {"errors", "request", "result", "progress"}
 _FORMATS = {"image", "layer"}
-_EVERYWHERE = {"errors", "dataclass", "log", "namedtuple", "__version__"}
+_EVERYWHERE = {"annotation", "errors", "dataclass", "log", "namedtuple", "__version__"}
 # What each part may import, itself and these aside.
 _MAY_IMPORT = {
+    "annotation": set[str](),
     "errors": set[str](),
     "dataclass": set[str](),
     "log": set[str](),
@@ -54,7 +55,7 @@ _MAY_IMPORT = {
 
 _LAZY = {
     *("asyncio", "backports", "bz2", "compression", "dataclasses", "importlib.metadata"),
-    *("isal", "logging", "lzma", "typing.NamedTuple"),
+    *("isal", "logging", "lzma", "typing"),
     *("multiprocessing", "psutil", "pyroute2", "shutil", "subprocess", "tarfile", "tempfile"),
     *("threading", "traceback", "unittest", "urllib", "zstandard"),
 }

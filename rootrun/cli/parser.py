@@ -4,8 +4,8 @@ import argparse
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from rootrun.annotation import NoReturn
 from rootrun.cli.grammar import Command, Option
 from rootrun.cli.image_values import Tag
 from rootrun.cli.values import Owner, checked

@@ -1,8 +1,7 @@
 """The main job: run the pipeline, tell what it made."""
 
-from typing import TYPE_CHECKING
-
 from rootrun import log
+from rootrun.annotation import TYPE_CHECKING
 from rootrun.cli.parser import Options
 from rootrun.cli.progress import make_progress
 from rootrun.cli.report import print_result, write_result_files

@@ -8,8 +8,8 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
+from rootrun.annotation import TypeVar
 from rootrun.errors import UsageError
 from rootrun.layer.policy import OwnerRule
 from rootrun.request import Bind, CopyIn

@@ -5,9 +5,9 @@ What answers the calls is imported when the first one comes: most runs have ids 
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
 
 from rootrun import log
+from rootrun.annotation import TYPE_CHECKING
 from rootrun.dataclass import dataclass
 from rootrun.fakeroot.level import Level
 from rootrun.layer.compare import Ownership

@@ -3,8 +3,8 @@
 import io
 from collections.abc import Callable
 from enum import Enum
-from typing import Protocol, cast
 
+from rootrun.annotation import Protocol, cast
 from rootrun.errors import ImageError
 from rootrun.namedtuple import NamedTuple
 

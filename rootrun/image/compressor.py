@@ -1,7 +1,6 @@
 """Compression of the new layer: the same bytes from the same content."""
 
-from typing import Protocol
-
+from rootrun.annotation import Protocol
 from rootrun.errors import UsageError
 from rootrun.image.compression import WRITABLE, Compression
 

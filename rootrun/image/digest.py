@@ -2,8 +2,8 @@
 
 import hashlib
 import re
-from typing import NewType
 
+from rootrun.annotation import NewType
 from rootrun.errors import ImageError
 
 Digest = NewType("Digest", str)

@@ -3,8 +3,8 @@
 import json
 from collections.abc import Mapping
 from math import isinf
-from typing import NoReturn, cast
 
+from rootrun.annotation import NoReturn, cast
 from rootrun.errors import ImageError
 
 JsonObject = dict[str, object]

@@ -3,8 +3,8 @@
 import os
 import posixpath
 from pathlib import Path
-from typing import Protocol
 
+from rootrun.annotation import Protocol
 from rootrun.errors import ImageError, LayerError
 from rootrun.image.blob import Blob, file_blob, open_regular
 from rootrun.layer.tar_index import TarMember, index_tar

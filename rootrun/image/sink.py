@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
 
+from rootrun.annotation import Protocol
 from rootrun.errors import UsageError
 from rootrun.image.compression import WRITABLE, Compression
 from rootrun.image.image import Layer

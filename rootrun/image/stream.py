@@ -4,8 +4,8 @@ import hashlib
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
+from rootrun.annotation import Protocol
 from rootrun.errors import DigestMismatchError
 from rootrun.image.blob import Blob, BlobReader
 from rootrun.image.compression import CHUNK_BYTES, Compression, open_decompressed

@@ -4,8 +4,8 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Protocol
 
+from rootrun.annotation import Protocol
 from rootrun.dataclass import dataclass, field, replace
 from rootrun.layer.content import same_content
 from rootrun.layer.entry import SET_ID_BITS, Entry, EntryPath, EntryType

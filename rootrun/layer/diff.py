@@ -11,8 +11,8 @@ if what the layer can say of it is different from the base's.
 import os
 import stat
 from collections.abc import Iterator
-from typing import Protocol
 
+from rootrun.annotation import Protocol
 from rootrun.dataclass import dataclass, field, replace
 from rootrun.layer.compare import (
     BaseEntry,

@@ -4,8 +4,8 @@ import os
 import stat
 from collections.abc import Mapping
 from enum import Enum
-from typing import NewType
 
+from rootrun.annotation import NewType
 from rootrun.dataclass import dataclass, field
 
 EntryPath = NewType("EntryPath", str)

@@ -4,8 +4,8 @@ import os
 import stat
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TypeVar
 
+from rootrun.annotation import TypeVar
 from rootrun.errors import LayerError
 from rootrun.layer.attributes import Owners, clear_inheritance, set_xattrs
 from rootrun.layer.entry import ROOT, Entry, EntryPath, EntryType, join, parent

@@ -4,8 +4,8 @@ import base64
 import json
 import os
 from collections.abc import Iterable, Mapping
-from typing import Protocol
 
+from rootrun.annotation import Protocol
 from rootrun.dataclass import dataclass, field
 from rootrun.errors import StoreError
 from rootrun.layer.entry import EntryPath, EntryType

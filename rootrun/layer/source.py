@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Iterator
-from typing import Protocol
 
+from rootrun.annotation import Protocol
 from rootrun.errors import LayerError
 
 CHUNK_BYTES = 1 << 20

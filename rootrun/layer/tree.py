@@ -9,8 +9,8 @@ import errno
 import os
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Protocol
 
+from rootrun.annotation import Protocol
 from rootrun.errors import LayerError, UnsafeEntryError
 from rootrun.layer.entry import ROOT, EntryPath, join, parent
 from rootrun.namedtuple import NamedTuple

@@ -5,9 +5,9 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
 
 from rootrun import log
+from rootrun.annotation import Protocol
 from rootrun.errors import SandboxError
 from rootrun.layer.compare import DiffNotes, Ownership
 from rootrun.layer.diff import Change

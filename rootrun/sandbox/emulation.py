@@ -15,8 +15,8 @@ import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from typing import TYPE_CHECKING
 
+from rootrun.annotation import TYPE_CHECKING
 from rootrun.errors import RootrunError, SandboxError
 from rootrun.sandbox import syscalls
 from rootrun.sandbox.forking import FORWARDED_SIGNALS

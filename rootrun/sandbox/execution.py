@@ -4,8 +4,8 @@ import errno
 import os
 import resource
 import signal
-from typing import NoReturn
 
+from rootrun.annotation import NoReturn
 from rootrun.errors import (
     CommandNotExecutableError,
     CommandNotFoundError,

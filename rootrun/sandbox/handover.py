@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Sequence
-from typing import NoReturn
+
+from rootrun.annotation import NoReturn
 
 
 def hand_over(argv: Sequence[str]) -> NoReturn:

@@ -7,9 +7,9 @@ import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rootrun import log
+from rootrun.annotation import TYPE_CHECKING
 from rootrun.dataclass import dataclass
 from rootrun.errors import LimitError, SandboxError, UsageError
 from rootrun.sandbox.idmap import IdMap

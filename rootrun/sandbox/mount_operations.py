@@ -7,8 +7,8 @@ or a note for the log. It raises ``OSError``, or ``SandboxError`` about what sta
 import os
 import stat
 from contextlib import suppress
-from typing import Protocol
 
+from rootrun.annotation import Protocol
 from rootrun.errors import SandboxError
 from rootrun.namedtuple import NamedTuple
 from rootrun.sandbox import mount_api

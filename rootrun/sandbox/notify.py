@@ -6,8 +6,8 @@ import os
 import select
 import struct
 from contextlib import suppress
-from typing import Protocol
 
+from rootrun.annotation import Protocol
 from rootrun.namedtuple import NamedTuple
 
 _RECV = 0xC0502100

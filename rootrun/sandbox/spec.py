@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
 
+from rootrun.annotation import Protocol
 from rootrun.dataclass import dataclass
 from rootrun.namedtuple import NamedTuple
 from rootrun.sandbox.denials import Denials

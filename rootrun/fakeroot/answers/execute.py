@@ -8,8 +8,8 @@ import os
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Protocol
 
+from rootrun.annotation import Protocol
 from rootrun.fakeroot import calls
 from rootrun.fakeroot.answers.acting import Acting
 from rootrun.fakeroot.caller import (
