@@ -74,7 +74,7 @@ class StepCache:
             losses=made.losses,
         )
         try:
-            self._store.keep(record, lambda path: link_or_copy(layer.blob, path))
+            self._store.keep(record, lambda path: link_or_copy(layer.blob, path, is_kept=False))
         except (StoreError, ImageError) as error:
             log.warning("step cache: %s: not kept: %s", plan.name, error)
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from rootrun.dataclass import replace
 from rootrun.image.blob import Blob
-from rootrun.image.blob_copy import copy_blob, verify_copy
+from rootrun.image.blob_copy import LARGE_BYTES, copy_blob, verify_copy
 from rootrun.image.compression import Compression
 from rootrun.image.image import Layer
 from rootrun.image.layer_output import LayerOutput
@@ -54,11 +54,18 @@ class ArchiveBody:
         require_space(output.directory, self._end, target=output.target)
 
     def write_base(self, is_verified: Callable[[Layer], bool]) -> None:
-        """Copy the base's blobs; verify those of which nobody knows that they are right."""
+        """Copy the base's blobs; verify those of which nobody knows that they are right.
+
+        What is large is on the disk then: a child waits for that beside the script, and ``finish``
+        has only the rest to wait for.
+        """
         for key, layer in self._base.items():
             self._copy(layer, self._blobs[key].offset)
             if not is_verified(layer):
                 verify_copy(layer, self._output.path, offset=self._blobs[key].offset)
+        if sum(layer.blob.size_bytes for layer in self._base.values()) >= LARGE_BYTES:
+            with writing(self._output.target):
+                self._output.sync()
 
     @contextmanager
     def new_layer(self) -> Iterator[LayerOutput]:
@@ -116,7 +123,9 @@ class ArchiveBody:
 
     def _copy(self, layer: Layer, offset: int) -> None:
         with writing(self._output.target):
-            copy_blob(layer.blob, into=self._output.descriptor, at=offset)
+            copy_blob(
+                layer.blob, into=self._output.descriptor, at=offset, is_kept=self._output.is_kept
+            )
 
     def _write_header(self, entry: Entry, offset: int) -> None:
         self._output.write_at(member_header(entry), offset)

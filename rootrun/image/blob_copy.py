@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from rootrun.dataclass import replace
@@ -16,7 +17,12 @@ CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 """How a blob's file is opened, which is a new one."""
 
 _CHUNK_BYTES = 1 << 20
-_RANGE_BYTES = 1 << 30
+# The disk writes one while the next is copied. Of larger ones the kernel drops what was written,
+# and a reader of the output would have to fetch it.
+_RANGE_BYTES = 1 << 24
+LARGE_BYTES = _RANGE_BYTES
+"""From what size on a copy is brought to the disk by who copies it, and not only at the end."""
+
 # Other file systems (before Linux 5.19), special ones, and seccomp filters that do not know it.
 _NO_COPY_FILE_RANGE = {
     errno.EXDEV,
@@ -30,29 +36,33 @@ _NO_COPY_FILE_RANGE = {
 _NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
-def link_or_copy(blob: Blob, path: Path) -> None:
+def link_or_copy(blob: Blob, path: Path, *, is_kept: bool = True) -> None:
     """Make the file ``path`` of ``blob``: a link where nobody can change that but its owner.
 
-    Its owner must be who we are. Raises OSError, and ImageError as ``copy_blob`` does.
+    Its owner must be who we are. A large copy is on the disk then if it ``is_kept``. Raises
+    OSError, and ImageError as ``copy_blob`` does.
     """
     if _link(blob, path):
         return
     descriptor = os.open(path, CREATE, 0o666)
     try:
-        copy_blob(blob, into=descriptor, at=0)
+        copy_blob(blob, into=descriptor, at=0, is_kept=is_kept)
+        if is_kept and blob.size_bytes >= LARGE_BYTES:
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def copy_blob(blob: Blob, *, into: int, at: int) -> None:
+def copy_blob(blob: Blob, *, into: int, at: int, is_kept: bool = True) -> None:
     """Copy ``blob`` to the offset ``at`` of the descriptor ``into``, in the kernel if it can.
 
-    File systems that share extents do so: copy_file_range(2) tries that first.
+    File systems that share extents do so: copy_file_range(2) tries that first. If the copy
+    ``is_kept``, the disk begins to write it at once: the fsync to come has little left to do.
     Raises ImageError if the blob's file has become too short.
     """
     source, _ = open_regular(blob.path)
     try:
-        done = _copy_in_kernel(source, blob, into=into, at=at)
+        done = _copy_in_kernel(source, blob, into=into, at=at, is_kept=is_kept)
         while done < blob.size_bytes:
             wanted = min(_CHUNK_BYTES, blob.size_bytes - done)
             content = os.pread(source, wanted, blob.offset + done)
@@ -64,7 +74,7 @@ def copy_blob(blob: Blob, *, into: int, at: int) -> None:
         os.close(source)
 
 
-def _copy_in_kernel(source: int, blob: Blob, *, into: int, at: int) -> int:
+def _copy_in_kernel(source: int, blob: Blob, *, into: int, at: int, is_kept: bool) -> int:
     """Return how many bytes were copied; the rest is to be read and written."""
     done = 0
     while done < blob.size_bytes:
@@ -77,8 +87,19 @@ def _copy_in_kernel(source: int, blob: Blob, *, into: int, at: int) -> int:
             raise
         if not count:
             return done  # the end of the file, or a file system that cannot and does not say so
+        if is_kept and count == _RANGE_BYTES:
+            _begin_writing_back(into, at + done, count)
         done += count
     return done
+
+
+def _begin_writing_back(descriptor: int, offset: int, size_bytes: int) -> None:
+    """Have the disk begin to write what is new, without waiting for it (mm/fadvise.c).
+
+    Pages that still have to be written stay in memory, whatever the name of the advice says.
+    """
+    with suppress(OSError):  # a file system, or a kernel, without it
+        os.posix_fadvise(descriptor, offset, size_bytes, os.POSIX_FADV_DONTNEED)
 
 
 def _link(blob: Blob, path: Path) -> bool:

@@ -27,6 +27,11 @@ class OutputFile:
         self.target = target
         self.directory = directory
 
+    @property
+    def is_kept(self) -> bool:
+        """Say whether the file itself is the output, and not only on its way to stdout."""
+        return self.target != STDOUT
+
     def write_at(self, content: bytes | memoryview, offset: int) -> None:
         """Write all of ``content`` at ``offset``."""
         with writing(self.target):
@@ -34,13 +39,13 @@ class OutputFile:
 
     def sync(self) -> None:
         """Bring the content to the disk, where it is to stay."""
-        if self.target != STDOUT:
+        if self.is_kept:
             os.fsync(self.descriptor)
 
     def commit(self) -> None:
         """Give the file its name, or copy it to stdout; the file must be complete."""
         with writing(self.target):
-            if self.target == STDOUT:
+            if not self.is_kept:
                 _copy_to_stdout(self.descriptor)
                 return
             os.fchmod(self.descriptor, file_mode())
