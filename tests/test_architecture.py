@@ -18,7 +18,9 @@ _SOURCES = sorted(
 
 _VALUES = {"errors", "request", "result", "progress"}
 _FORMATS = {"image", "layer"}
-_EVERYWHERE = {"annotation", "errors", "dataclass", "log", "namedtuple", "__version__"}
+_EVERYWHERE = {
+    *("annotation", "errors", "dataclass", "log", "namedtuple", "sha256", "__version__"),
+}
 # What each part may import, itself and these aside.
 _MAY_IMPORT = {
     "annotation": set[str](),
@@ -27,6 +29,7 @@ _MAY_IMPORT = {
     "log": set[str](),
     "namedtuple": set[str](),
     "layer": set[str](),
+    "sha256": set[str](),
     "image": {"layer"},
     "sandbox": set[str](),
     "fakeroot": {"layer", "sandbox"},

@@ -9,7 +9,7 @@ from rootrun.namedtuple import NamedTuple
 
 # org.opencontainers.image.ref.name (image-spec 1.1, annotations.md).
 _REF_PART = r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*"
-_OCI_REF = re.compile(rf"{_REF_PART}(?:/{_REF_PART})*")
+_OCI_REF = rf"{_REF_PART}(?:/{_REF_PART})*"
 
 
 class Tag(NamedTuple):
@@ -41,7 +41,7 @@ def parse_output(text: str) -> OutputReference:
     if output.transport is Transport.DOCKER_ARCHIVE:
         if parse_tag(output.ref).name is None:
             raise ValueError(f"{output.ref} is not NAME:TAG")
-    elif not _OCI_REF.fullmatch(output.ref):
+    elif not re.fullmatch(_OCI_REF, output.ref):
         raise ValueError(f"{output.ref} is no name of an image in an OCI layout")
     return output
 

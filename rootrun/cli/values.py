@@ -22,9 +22,7 @@ MAX_ID = 2**32 - 2  # the last but one: (uid_t)-1 means "leave alone" (chown(2))
 MAX_SIZE_BYTES = 2**63 - 1
 _BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_RFC3339 = re.compile(
-    r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII
-)
+_RFC3339 = r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d{1,9})?(Z|[+-]\d\d:\d\d)"
 
 
 def checked(option: str, parse: Callable[[str], Value]) -> Callable[[str], Value]:
@@ -127,7 +125,7 @@ def parse_created(text: str) -> str:
         return _rfc3339(int(time.time()))
     if text.startswith("@"):
         return _rfc3339(parse_timestamp(text[1:]))
-    match = _RFC3339.fullmatch(text)
+    match = re.fullmatch(_RFC3339, text, re.ASCII)
     if not match:
         raise ValueError("not now, @SECONDS or a date such as 2024-01-31T12:00:00Z")
     from datetime import datetime

@@ -1,12 +1,12 @@
 """The new layer on its way into the output: compressed and hashed while it is written."""
 
-import hashlib
 from collections.abc import Callable
 
 from rootrun.image.compression import Compression
 from rootrun.image.compressor import open_compressor
 from rootrun.image.digest import Digest
 from rootrun.namedtuple import NamedTuple
+from rootrun.sha256 import Sha256
 
 _WriteAt = Callable[[bytes | memoryview, int], None]
 
@@ -28,8 +28,8 @@ class LayerOutput:
         self._start = self._offset = offset
         self._compression = compression
         self._compressor = open_compressor(compression)
-        self._content_hash = hashlib.sha256()
-        self._blob_hash = hashlib.sha256() if self._compressor else self._content_hash
+        self._content_hash = Sha256()
+        self._blob_hash = Sha256() if self._compressor else self._content_hash
         self._written: WrittenLayer | None = None
 
     def write(self, content: bytes | memoryview) -> int:

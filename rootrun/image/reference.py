@@ -41,16 +41,18 @@ class OutputReference:
 
 _STORED = (Transport.DOCKER_ARCHIVE, Transport.OCI_ARCHIVE, Transport.OCI)
 _FOREIGN = ("containers-storage", "dir", "docker-daemon", "ostree", "sif", "tarball")
-_PINNED = re.compile(r"//[^@\s]+@sha256:[0-9a-f]{64}")
+# Patterns are compiled where one is needed: few runs need any, and all would take 4 ms.
+_PINNED = r"//[^@\s]+@sha256:[0-9a-f]{64}"
 
 # The grammar of names and tags: distribution-spec 1.1, Pulling manifests.
 _WORD = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _HOST = r"(?:[a-z0-9]+(?:-+[a-z0-9]+)*(?:\.[a-z0-9]+(?:-+[a-z0-9]+)*)*|\[[0-9a-f:]+\])(?::[0-9]+)?"
-_NAME = re.compile(rf"(?:{_HOST}/)?{_WORD}(?:/{_WORD})*")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_NAME = rf"(?:{_HOST}/)?{_WORD}(?:/{_WORD})*"
+_TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 _MAX_NAME = 255
-_SUFFIXES = re.compile(r"(?:\.(?:tar|tgz|tzst|gz|zst|xz|bz2|oci|sh|bash|py|pl))+$", re.IGNORECASE)
-_SEPARATORS = re.compile(r"[^a-z0-9]+")
+_SUFFIXES = frozenset(
+    ["tar", "tgz", "tzst", "gz", "zst", "xz", "bz2", "oci", "sh", "bash", "py", "pl"],
+)
 _OWN_HOSTS = ("docker.io/library/", "index.docker.io/library/", "docker.io/", "localhost/")
 
 
@@ -92,7 +94,7 @@ def parse_output_reference(text: str) -> OutputReference:
 
 def _registry_reference(text: str) -> ImageReference:
     name = text.removeprefix("docker:")
-    if not _PINNED.fullmatch(name):
+    if not re.fullmatch(_PINNED, name):
         bare, at, _ = text.partition("@")
         raise UsageError(
             f"image reference: {text}: {'not a sha256 digest' if at else 'no digest'}",
@@ -144,7 +146,7 @@ def parse_name(text: str) -> str:
     docker takes no upper case, and dockerTools lowers it too.
     """
     name = text.lower()
-    if len(name) <= _MAX_NAME and _NAME.fullmatch(name):
+    if len(name) <= _MAX_NAME and re.fullmatch(_NAME, name):
         return name
     repository, colon, tag = name.rpartition(":")
     hint = "give the tag as --tag" if colon and "/" not in tag and repository else None
@@ -153,7 +155,7 @@ def parse_name(text: str) -> str:
 
 def parse_tag(text: str) -> str:
     """Return ``text``, a tag: at most 128 letters, digits, ``_``, ``.`` and ``-``."""
-    if _TAG.fullmatch(text):
+    if re.fullmatch(_TAG, text):
         return text
     raise UsageError(f"image tag: {text!r}: not a tag")
 
@@ -164,14 +166,24 @@ def name_from_stems(base: str | None, script: str | None) -> str:
     File names are fine: their known suffixes go, and what the grammar of names
     does not have becomes ``-``. None, or nothing left, is passed over.
     """
-    parts = (_SEPARATORS.sub("-", stem(text).lower()).strip("-") for text in (base, script) if text)
-    return "-".join(part for part in parts if part)[:_MAX_NAME].strip("-") or "image"
+    words = [word for text in (base, script) if text for word in _words(stem(text).lower())]
+    return "-".join(words)[:_MAX_NAME].strip("-") or "image"
+
+
+def _words(text: str) -> list[str]:
+    """Return the runs of ASCII letters and digits."""
+    return "".join(c if c.isascii() and c.isalnum() else " " for c in text).split()
 
 
 def stem(file_name: str) -> str:
     """Return the last component of ``file_name`` without suffixes of archives and scripts."""
     last = file_name.rstrip("/").rpartition("/")[2]
-    return _SUFFIXES.sub("", last) or last
+    rest, dot, suffix = last.rpartition(".")
+    left = last
+    while dot and suffix.lower() in _SUFFIXES:
+        left = rest
+        rest, dot, suffix = left.rpartition(".")
+    return left or last
 
 
 def reference_stem(reference: ImageReference | None) -> str | None:

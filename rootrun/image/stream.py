@@ -1,6 +1,5 @@
 """The content of a layer, verified while it is read."""
 
-import hashlib
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from rootrun.image.blob import Blob, BlobReader
 from rootrun.image.compression import CHUNK_BYTES, Compression, open_decompressed
 from rootrun.image.digest import Digest
 from rootrun.image.image import Layer
+from rootrun.sha256 import Sha256
 
 
 class _Reader(Protocol):
@@ -23,7 +23,7 @@ class _Hashing(io.RawIOBase):
     def __init__(self, source: _Reader, *, advance: Callable[[int], None] | None = None) -> None:
         super().__init__()
         self._source = source
-        self._hash = hashlib.sha256()
+        self._hash = Sha256()
         self._advance = advance
 
     def readable(self) -> bool:

@@ -1,7 +1,6 @@
 """PAX extended headers: records of ``LENGTH KEY=VALUE`` (POSIX.1-2017, pax, "pax Header Block")."""
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 
 from rootrun.errors import LayerError
@@ -16,8 +15,7 @@ MAX_INTEGER = (1 << 63) - 1
 _NAMES = frozenset({b"path", b"linkpath", b"GNU.sparse.name"})
 _SPARSE_PAIR = (b"GNU.sparse.offset", b"GNU.sparse.numbytes")
 # No number that fits in 64 bits has more digits; int() of a longer text is quadratic.
-_INTEGER = re.compile(rb"-?[0-9]{1,20}")
-_TIME = re.compile(rb"(-?[0-9]{1,20})(?:\.[0-9]*)?")
+_MAX_DIGITS = 20
 
 
 def parse_records(content: bytes) -> dict[bytes, bytes]:
@@ -81,7 +79,7 @@ def integer(records: Mapping[bytes, bytes], key: bytes) -> int | None:
     value = records.get(key)
     if value is None:
         return None
-    if not _INTEGER.fullmatch(value) or abs(int(value)) > MAX_INTEGER:
+    if not _is_integer(value) or abs(int(value)) > MAX_INTEGER:
         raise _malformed(key)
     return int(value)
 
@@ -91,11 +89,17 @@ def seconds(records: Mapping[bytes, bytes], key: bytes) -> int | None:
     value = records.get(key)
     if value is None:
         return None
-    match = _TIME.fullmatch(value)
-    if not match:
+    whole, _, fraction = value.partition(b".")
+    if not _is_integer(whole) or not (fraction.isdigit() or not fraction):
         raise _malformed(key)
-    is_below = value.startswith(b"-") and value.partition(b".")[2].strip(b"0") != b""
-    return int(match[1]) - is_below
+    is_below = whole.startswith(b"-") and fraction.strip(b"0") != b""
+    return int(whole) - is_below
+
+
+def _is_integer(text: bytes) -> bool:
+    # By hand: to compile a pattern would be a part of the start of each run.
+    digits = text.removeprefix(b"-")
+    return digits.isdigit() and len(digits) <= _MAX_DIGITS
 
 
 def xattrs(records: Mapping[bytes, bytes]) -> dict[str, bytes]:

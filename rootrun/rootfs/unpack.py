@@ -1,6 +1,5 @@
 """From an image's layers to a stack of unpacked ones, through the cache."""
 
-import hashlib
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
@@ -13,6 +12,7 @@ from rootrun.layer.stack import LayerStack, UnpackedLayer
 from rootrun.progress import Progress
 from rootrun.rootfs.space import check_space
 from rootrun.rootfs.verification import Verification
+from rootrun.sha256 import sha256_of
 from rootrun.store.layer_store import LayerStore
 
 _Redirects = Mapping[EntryPath, EntryPath]
@@ -147,4 +147,4 @@ def _key(layer: Layer, redirects: _Redirects) -> str:
     if not redirects:
         return hex_of(layer.diff_id)
     text = repr(sorted(redirects.items())).encode("utf-8", "surrogateescape")
-    return f"{hex_of(layer.diff_id)}.{hashlib.sha256(text).hexdigest()[:16]}"
+    return f"{hex_of(layer.diff_id)}.{sha256_of(text)[:16]}"

@@ -8,7 +8,6 @@ remembered, since a later write could leave the same coarse time (the "racy" cas
 of git's index).
 """
 
-import hashlib
 import json
 import os
 import time
@@ -16,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rootrun.namedtuple import NamedTuple
+from rootrun.sha256 import sha256_of
 
 _RACY_NS = 1_000_000_000
 
@@ -94,5 +94,5 @@ class VerifiedBlobs:
             return
 
     def _memory(self, stamp: Stamp) -> Path:
-        name = hashlib.sha256(f"{stamp.device}:{stamp.inode}".encode()).hexdigest()[:32]
+        name = sha256_of(f"{stamp.device}:{stamp.inode}".encode())[:32]
         return self._directory / name
