@@ -31,10 +31,14 @@ class Bind:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyIn:
-    """A file, or a directory's content, copied to ``destination`` before the script."""
+    """A file, or a directory's or tar's content, copied to ``destination`` before the script.
+
+    A tar is unpacked if ``destination`` ends in a slash.
+    """
 
     source: Path
     destination: str = "/"
+    copies_dirlinks: bool = False  # symlinks to directories become directories
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -120,12 +120,13 @@ SANDBOX = Group(
         ),
         Option(
             ("--copy",),
-            "copy in before the first script [to /]",
+            "copy in file, directory or tar (DST/ unpacks) [to /]",
             "PATH[:DST]",
             values.parse_copy,
             action="append",
             dest="copies",
         ),
+        switch("--copy-dirlinks", text="of symlinks to directories, copy the directories"),
         Option(
             ("--bind",),
             "show SRC of this host at DST",

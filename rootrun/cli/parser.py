@@ -35,6 +35,7 @@ class Options(argparse.Namespace):
     created: str | None
     scripts: list[Path]
     copies: list[CopyIn]
+    copy_dirlinks: bool
     binds: list[Bind]
     tmpfs: list[str]
     network: str

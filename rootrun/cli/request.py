@@ -9,6 +9,7 @@ from rootrun.cli.parser import Options
 from rootrun.cli.places import scratch_of
 from rootrun.cli.stdout import require_stdout
 from rootrun.cli.values import checked, parse_timestamp
+from rootrun.dataclass import replace
 from rootrun.errors import UsageError
 from rootrun.image.compression import Compression
 from rootrun.image.edits import ConfigEdits
@@ -20,7 +21,7 @@ from rootrun.image.reference import (
     stem,
 )
 from rootrun.layer.policy import LayerPolicy, OwnerRule
-from rootrun.request import STDIN, NetworkMode, Request, Sandbox, Scratch
+from rootrun.request import STDIN, CopyIn, NetworkMode, Request, Sandbox, Scratch
 
 STDOUT = Path("-")
 EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
@@ -45,7 +46,7 @@ def make_request(options: Options) -> Request:
         architecture=options.arch,
         scripts=tuple(options.scripts),
         command=options.command,
-        copies=tuple(options.copies),
+        copies=_copies(options),
         output=output,
         name=_name(options),
         tag=_tag(options, output),
@@ -60,6 +61,10 @@ def make_request(options: Options) -> Request:
         is_squashed=options.squash,
         has_step_cache=options.step_cache,
     )
+
+
+def _copies(options: Options) -> tuple[CopyIn, ...]:
+    return tuple(replace(copy, copies_dirlinks=options.copy_dirlinks) for copy in options.copies)
 
 
 def _check_task(options: Options) -> None:

@@ -5,11 +5,9 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 
+from rootrun.compose.copy_source import OPEN_SOURCE, is_unpacked, source_status, walk
 from rootrun.errors import UsageError
-from rootrun.layer.entry import name_bytes
 from rootrun.request import CopyIn
-
-_OPEN_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def digest_of_copies(copies: Iterable[CopyIn]) -> str:
@@ -30,39 +28,21 @@ def digest_of_copies(copies: Iterable[CopyIn]) -> str:
 def _parts(copy: CopyIn) -> Iterator[bytes]:
     """Yield what a copy consists of; no two different ones have the same parts."""
     yield from (b"copy", os.fsencode(copy.destination))
-    if stat.S_ISDIR(os.stat(copy.source).st_mode):  # the source itself may be a symlink
-        yield from _parts_of_directory(os.fspath(copy.source))
-    else:
-        yield os.fsencode(copy.source.name)
-        yield from _parts_of_file(os.path.realpath(copy.source))
+    status = source_status(copy)
+    if stat.S_ISDIR(status.st_mode):
+        for found in walk(copy):
+            yield os.fsencode(found.target)
+            yield from _parts_of_path(found.path, found.status)
+        return
+    yield b"tar" if is_unpacked(copy, status) else os.fsencode(copy.source.name)
+    yield from _parts_of_path(os.path.realpath(copy.source), status)
 
 
-def _parts_of_directory(top: str) -> Iterator[bytes]:
-    waiting = [(top, "")]
-    while waiting:
-        directory, path = waiting.pop()
-        yield from (b"directory", os.fsencode(path), _mode(os.stat(directory)))
-        with os.scandir(directory) as scan:
-            children = sorted(scan, key=lambda child: name_bytes(child.name))
-        for child in children:
-            below = f"{path}/{child.name}"
-            if child.is_dir(follow_symlinks=False):
-                waiting.append((child.path, below))
-            else:
-                yield os.fsencode(below)
-                yield from _parts_of_file(child.path)
-
-
-def _parts_of_file(path: str) -> Iterator[bytes]:
-    status = os.lstat(path)
+def _parts_of_path(path: str, status: os.stat_result) -> Iterator[bytes]:
     if stat.S_ISLNK(status.st_mode):
         yield from (b"symlink", os.fsencode(os.readlink(path)))
         return
-    yield from (b"other", _mode(status))
+    yield from (b"other", b"%o" % status.st_mode)  # with the type
     if stat.S_ISREG(status.st_mode):
-        with open(os.open(path, _OPEN_FILE), "rb") as file:
+        with open(os.open(path, OPEN_SOURCE), "rb") as file:
             yield hashlib.file_digest(file, "sha256").digest()
-
-
-def _mode(status: os.stat_result) -> bytes:
-    return b"%o" % status.st_mode  # with the type

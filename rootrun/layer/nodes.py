@@ -38,7 +38,7 @@ class Nodes:
             place, lambda at: os.open(at.name, _CREATE, first_mode, dir_fd=at.directory_fd)
         )
         try:
-            crc = _write(fd, segments, entry.size_bytes)
+            crc = write_segments(fd, segments, entry.size_bytes)
             is_true = self._owners.give(fd, entry)  # before the capabilities, which chown clears
             if xattrs:
                 is_true &= set_xattrs(fd, xattrs)
@@ -163,7 +163,7 @@ def _times(entry: Entry) -> tuple[int, int]:
     return time_ns, time_ns
 
 
-def _write(fd: int, segments: Iterable[tuple[int, memoryview]], size_bytes: int) -> int:
+def write_segments(fd: int, segments: Iterable[tuple[int, memoryview]], size_bytes: int) -> int:
     """Write a file's content and return its CRC."""
     crc = position = 0
     for offset, content in segments:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rootrun.compose.copy_digest import digest_of_copies
 from rootrun.compose.copy_in import copy_in
 from rootrun.errors import RootrunError, UsageError
 from rootrun.layer.removal import remove_tree
@@ -144,6 +145,46 @@ def test_a_file_replaces_what_is_there_and_is_not_written_through_it(
     copy(root, CopyIn(source=source))
     assert (tmp_path / "victim").read_bytes() == b"of the host"
     assert (root / "a").read_bytes() == (root / "b").read_bytes() == b"new"
+
+
+@pytest.fixture
+def linked(source: Path) -> Path:
+    """A directory with symlinks to directories: in it, out of it, above it, and to none."""
+    outside = source.parent / "outside"
+    outside.mkdir(mode=0o750)
+    (outside / "x").write_bytes(b"x")
+    (source / "lib").mkdir()
+    (source / "lib" / "y").write_bytes(b"y")
+    (source / "lib" / "above").symlink_to("..")
+    (source / "lib" / "same").symlink_to(".")
+    targets: dict[str, str | Path] = {
+        "lib64": "lib",
+        "bin": outside,
+        "file": "lib/y",
+        "dangling": "/nowhere/at/all",
+    }
+    for name, target in targets.items():
+        (source / name).symlink_to(target)
+    return source
+
+
+def test_symlinks_to_directories_stay_symlinks(root: Path, linked: Path) -> None:
+    copy(root, CopyIn(source=linked, destination="/o"))
+    assert os.readlink(root / "o" / "bin") == os.readlink(linked / "bin")
+    assert os.readlink(root / "o" / "lib64") == "lib"
+
+
+def test_symlinks_to_directories_become_directories_if_asked(root: Path, linked: Path) -> None:
+    asked = CopyIn(source=linked, destination="/o", copies_dirlinks=True)
+    copy(root, asked)
+    kept = {"file": "lib/y", "dangling": "/nowhere/at/all", "lib/above": "..", "lib/same": "."}
+    assert {name: os.readlink(root / "o" / name) for name in kept} == kept
+    for name, content in {"bin/x": b"x", "lib/y": b"y", "lib64/y": b"y"}.items():
+        assert (root / "o" / name).read_bytes() == content
+        assert not (root / "o" / name).parent.is_symlink()
+    assert stat.S_IMODE((root / "o" / "bin").stat().st_mode) == 0o750
+    plain = CopyIn(source=linked, destination="/o")
+    assert digest_of_copies([asked]) != digest_of_copies([plain])
 
 
 def test_later_copies_win(root: Path, source: Path) -> None:
