@@ -49,7 +49,8 @@ def _small(content: bytes | bytearray | memoryview) -> "_Hash":
             from _sha256 import sha256
         except ImportError:
             from hashlib import sha256
-    return sha256(content)
+    made: _Hash = sha256(content)
+    return made
 
 
 def _large(content: bytes | bytearray | memoryview) -> "_Hash":

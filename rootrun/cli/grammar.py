@@ -37,6 +37,11 @@ class Option(NamedTuple):
         return self.flags[-1]
 
     @property
+    def key(self) -> str:
+        """The attribute that holds the value."""
+        return self.dest or self.name.removeprefix("--").replace("-", "_")
+
+    @property
     def takes(self) -> Takes:
         """What a shell can offer after the option."""
         if not self.metavar:

@@ -1,14 +1,12 @@
-"""The parser of each command, made of the rows in cli/options.py."""
+"""The command line of each command, read by the rows in cli/options.py."""
 
-import argparse
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from rootrun.annotation import NoReturn
 from rootrun.cli.grammar import Command, Option
 from rootrun.cli.image_values import Tag
-from rootrun.cli.values import Owner, checked
+from rootrun.cli.plain_words import read_plain_words
+from rootrun.cli.values import Owner
 from rootrun.errors import UsageError
 from rootrun.image.reference import ImageReference, OutputReference
 from rootrun.request import Bind, CopyIn
@@ -16,7 +14,7 @@ from rootrun.request import Bind, CopyIn
 _HELP_COLUMN = 29
 
 
-class Options(argparse.Namespace):
+class Options:
     """Every value that a command line can hold, by dest. A command sets those it has."""
 
     base: ImageReference | None
@@ -83,19 +81,6 @@ class Options(argparse.Namespace):
     command: tuple[str, ...]  # what stood behind --
 
 
-class _Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are UsageErrors."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise UsageError; argparse would print the usage and exit with 2."""
-        missing = message.removeprefix("the following arguments are required: ")
-        if missing != message:
-            message = f"{missing}: not given"
-        message = message.replace("expected one argument", "no value follows")
-        message = re.sub("ignored explicit argument .*", "takes no value", message, flags=re.DOTALL)
-        raise UsageError(message.removeprefix("argument "), hint=f"see {self.prog} --help")
-
-
 def parse(command: Command, argv: Sequence[str]) -> Options:
     """Return the options in ``argv``; everything behind the first ``--`` is the command to run."""
     before, after = split_command(argv)
@@ -103,25 +88,13 @@ def parse(command: Command, argv: Sequence[str]) -> Options:
     if after and command.name:
         raise UsageError(f"rootrun {command.name}: takes no -- COMMAND", hint=see_help)
     options = Options()
-    _, unknown = _build(command).parse_known_args(before, options)
-    if unknown:
-        raise _unknown(unknown[0], command, see_help)
+    if not read_plain_words(command, before, options):
+        # A fifth of a warm run's start, for what few command lines have.
+        from rootrun.cli.any_words import read_any_words
+
+        read_any_words(command, before, options, see_help=see_help)
     options.command = tuple(after)
     return options
-
-
-def _unknown(word: str, command: Command, see_help: str) -> UsageError:
-    """Return the error for a word that is no option, with what may have been meant."""
-    name = word.partition("=")[0]
-    if not word.startswith("-"):
-        hint = see_help if command.name else f"a command to run stands behind --; {see_help}"
-        return UsageError(f"{word}: no such option or command", hint=hint)
-    from difflib import get_close_matches
-
-    known = [flag for option in command.options for flag in option.flags]
-    similar = get_close_matches(name, known, n=1)
-    hint = f"is {similar[0]} meant? {see_help}" if similar else see_help
-    return UsageError(f"{name}: no such option", hint=hint)
 
 
 def split_command(argv: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
@@ -135,34 +108,6 @@ def split_command(argv: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
     if not argv[position + 1]:
         raise UsageError("--: '': an empty name of a command")
     return argv[:position], argv[position + 1 :]
-
-
-def _build(command: Command) -> argparse.ArgumentParser:
-    parser = _Parser(prog=f"rootrun {command.name}".rstrip(), add_help=False, allow_abbrev=False)
-    # Through a group: the parser's own add_argument makes a formatter each time, to check metavars.
-    group = parser.add_argument_group()
-    for option in command.options:
-        _add(group, option)
-    if command.positional:
-        row = command.positional
-        group.add_argument(row.name, metavar=row.metavar, type=checked(row.metavar, row.parse))
-    return parser
-
-
-def _add(group: argparse._ArgumentGroup, option: Option) -> None:
-    default = [] if option.action == "append" else option.default
-    dest = option.dest or option.name.removeprefix("--").replace("-", "_")
-    if option.action in ("store_true", "count"):
-        group.add_argument(*option.flags, dest=dest, action=option.action, default=default)
-        return
-    group.add_argument(
-        *option.flags,
-        dest=dest,
-        action=option.action,
-        default=default,
-        metavar=option.metavar,
-        type=checked(option.name, option.parse),
-    )
 
 
 def help_text(command: Command) -> str:
