@@ -112,7 +112,7 @@ class _Unpacker:
 
     def _make(self, place: Place, entry: Entry) -> None:
         if entry.type is EntryType.FILE:
-            self._nodes.file(place, entry, self._reader.segments())
+            self._nodes.file(place, entry, self._reader)
         elif entry.type is EntryType.DIRECTORY:
             self._nodes.directory(place, entry)
         elif entry.type is EntryType.SYMLINK:

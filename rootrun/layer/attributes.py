@@ -5,7 +5,8 @@ import os
 import stat
 from collections.abc import Mapping
 
-from rootrun.layer.entry import Entry, is_kept_xattr, name_bytes
+from rootrun.layer.checksum import NOTHING_HELD, Held
+from rootrun.layer.entry import Entry, EntryPath, is_kept_xattr, name_bytes
 from rootrun.layer.metadata import CAPABILITY, portable_capability
 from rootrun.layer.record import IdRanges
 
@@ -38,6 +39,35 @@ class Owners:
         self._ids = ids
         self._own = (os.geteuid(), os.getegid())
         self._possible: dict[tuple[int, int], tuple[int, int]] = {}
+        self._held: dict[tuple[int, int], Held] = {}
+        self._new = ""
+        self._new_held = NOTHING_HELD
+
+    def settle(
+        self, target: int | str, entry: Entry, *, path: EntryPath, directory_fd: int
+    ) -> tuple[bool, Held]:
+        """Give the new file ``path`` as ``give`` does; return the same, and whose it is on disk.
+
+        No file is looked at whose owner is known: it was set, or it is that of the last one
+        made in the same directory (which decides where the mount option is grpid, ext4(5)).
+        """
+        wanted = (entry.uid, entry.gid)
+        held = self._held.get(wanted)
+        if wanted != self._own:
+            if self.change(target, wanted, directory_fd=directory_fd):
+                if held is None:
+                    held = self._held[wanted] = Held(*wanted)
+                return True, held
+            if self._possible[wanted] != (KEEP, KEEP):  # one of the two may be set
+                return False, _held_by(target, directory_fd)
+        directory = path[: path.rfind("/") + 1] or "/"
+        if directory != self._new:
+            self._new, self._new_held = directory, _held_by(target, directory_fd)
+        return wanted == self._own, self._new_held
+
+    def forget_new(self) -> None:
+        """Forget whose a new file is: a directory came, went, or was given away."""
+        self._new = ""
 
     def give(self, target: int | str, entry: Entry, *, directory_fd: int | None = None) -> bool:
         """Make a new file the entry's user's and group's; say whether it is theirs now.
@@ -72,6 +102,12 @@ class Owners:
                 raise
             return False
         return possible == wanted
+
+
+def _held_by(target: int | str, directory_fd: int) -> Held:
+    is_fd = isinstance(target, int)
+    status = os.stat(target, dir_fd=None if is_fd else directory_fd, follow_symlinks=is_fd)
+    return Held(status.st_uid, status.st_gid)
 
 
 def kept_of(entry: Entry) -> dict[str, bytes]:

@@ -10,7 +10,7 @@ import stat
 from zlib import crc32
 
 from rootrun.layer.crc import crc_of_file
-from rootrun.layer.entry import ROOT, EntryPath, is_overlay_xattr
+from rootrun.layer.entry import ROOT, EntryPath, is_overlay_xattr, name_bytes
 from rootrun.layer.metadata import kept_xattrs
 from rootrun.layer.walk import Visited, walk_tree
 from rootrun.namedtuple import NamedTuple
@@ -93,7 +93,7 @@ def entry_checksum(
     The content of a symlink is its target.
     """
     numbers = (st_mode, size_bytes, min(mtime_s, _LATEST_COMPARED_S), *held)
-    return crc32(b"%o %d %d %d %d %d " % numbers + os.fsencode(path), content_crc)
+    return crc32(b"%o %d %d %d %d %d " % numbers + name_bytes(path), content_crc)
 
 
 def visited_checksum(visited: Visited, files: LinkedFiles) -> int:

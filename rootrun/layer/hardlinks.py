@@ -42,7 +42,7 @@ class HardLinks:
         elif self._ledger.is_deletion(source):
             raise LayerError(f"unpack layer: {entry.path!r}: its target is deleted: {target!r}")
         elif source.path != place.path:  # to itself: nothing to do, as GNU tar has it
-            self._link_known(place, target)
+            self._link_known(place, source, target)
 
     def _link_foreign(self, place: Place, target: EntryPath) -> None:
         if place.path == target:
@@ -50,8 +50,18 @@ class HardLinks:
         self._nodes.placeholder(place)
         self._ledger.foreign_links[place.path] = target
 
-    def _link_known(self, place: Place, target: EntryPath) -> None:
-        place, source = self._ground.fresh(place, lambda at: self._join(at, target))
+    def _link_known(self, place: Place, source: Visited, target: EntryPath) -> None:
+        try:
+            _join(place, source)
+        except FileExistsError:
+            place = self._ground.clear(place)
+            # What was in the way is removed now, and the target may have been in it.
+            found = self._ground.find(target)
+            if found is None:
+                where = f"unpack layer: {place.path!r}"
+                raise LayerError(f"{where}: takes the place of its own target") from None
+            source = found
+            _join(place, source)
         recorded = self._ledger.entries.get(source.path)
         if recorded is not None:
             self._ledger.record(place.path, recorded)
@@ -61,25 +71,21 @@ class HardLinks:
         if made is not None:
             self._ledger.add_visited(made)
 
-    def _join(self, place: Place, target: EntryPath) -> Visited:
-        # What is in the way may have been removed meanwhile, and the target with it.
-        source = self._ground.find(target)
-        if source is None:
-            raise LayerError(f"unpack layer: {place.path!r}: takes the place of its own target")
-        try:
-            os.link(
-                source.name,
-                place.name,
-                src_dir_fd=source.directory_fd,
-                dst_dir_fd=place.directory_fd,
-                follow_symlinks=False,
-            )
-        except OSError as error:
-            # 65000 names are the most for an inode of ext4 (link(2)): from there on, copies.
-            if error.errno != errno.EMLINK or not stat.S_ISREG(source.status.st_mode):
-                raise
-            _copy(source, place)
-        return source
+
+def _join(place: Place, source: Visited) -> None:
+    try:
+        os.link(
+            source.name,
+            place.name,
+            src_dir_fd=source.directory_fd,
+            dst_dir_fd=place.directory_fd,
+            follow_symlinks=False,
+        )
+    except OSError as error:
+        # 65000 names are the most for an inode of ext4 (link(2)): from there on, copies.
+        if error.errno != errno.EMLINK or not stat.S_ISREG(source.status.st_mode):
+            raise
+        _copy(source, place)
 
 
 def _copy(source: Visited, place: Place) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from zlib import crc32
 
 from rootrun.errors import LayerError
 from rootrun.layer.checksum import (
@@ -12,7 +13,7 @@ from rootrun.layer.checksum import (
     entry_checksum,
     visited_checksum,
 )
-from rootrun.layer.entry import SET_ID_BITS, Entry, EntryPath, EntryType
+from rootrun.layer.entry import SET_ID_BITS, Entry, EntryPath, EntryType, name_bytes
 from rootrun.layer.metadata import has_whiteout
 from rootrun.layer.record import LayerRecord, Recorded
 from rootrun.layer.walk import Visited
@@ -85,6 +86,16 @@ class Ledger:
             size_bytes=entry.size_bytes,
             mtime_s=entry.mtime_s,
             content_crc=content_crc,
+            held=held,
+        )
+
+    def add_special(self, path: EntryPath, entry: Entry, *, st_mode: int, held: Held) -> None:
+        """Count a symlink or named pipe that is on the disk."""
+        self._checksum += entry_checksum(
+            path,
+            st_mode=st_mode,
+            mtime_s=entry.mtime_s,
+            content_crc=crc32(name_bytes(entry.link_target)),
             held=held,
         )
 

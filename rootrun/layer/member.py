@@ -76,8 +76,13 @@ def read_member(source: Source) -> Member | None:
     The end is two zero blocks, or the end of the source between members. Raises
     LayerError for what is no tar.
     """
+    return read_member_from(take_block(source), source)
+
+
+def read_member_from(block: bytes | None, source: Source) -> Member | None:
+    """Do the same where the member's first header, ``block``, has been taken already."""
     extended = _Extended()
-    while (block := _take_block(source)) is not None:
+    while block is not None:
         header = parse_header(block)
         if header.type_flag in (b"x", b"L", b"K"):
             extended.take(header, source)
@@ -89,6 +94,7 @@ def read_member(source: Source) -> Member | None:
             source.skip(padded(_record_size(header)))
         else:
             return _merge(header, extended, block=block, source=source)
+        block = take_block(source)
     if extended.is_given:
         raise truncated()
     return None
@@ -99,7 +105,8 @@ def padded(size_bytes: int) -> int:
     return -(-size_bytes // BLOCK_BYTES) * BLOCK_BYTES
 
 
-def _take_block(source: Source) -> bytes | None:
+def take_block(source: Source) -> bytes | None:
+    """Take the next header; None where the tar ends. Raises LayerError where it cannot end."""
     block = source.take(BLOCK_BYTES)
     if block == ZERO_BLOCK:
         if source.take(BLOCK_BYTES) not in (ZERO_BLOCK, b""):

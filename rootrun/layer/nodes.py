@@ -3,16 +3,16 @@
 import os
 import stat
 from collections.abc import Iterable, Mapping
-from zlib import crc32
 
 from rootrun.layer.attributes import Owners, clear_xattrs, kept_of, set_xattrs
 from rootrun.layer.checksum import held_of
-from rootrun.layer.crc import crc32_zeros
+from rootrun.layer.crc import crc32, crc32_zeros
 from rootrun.layer.entry import ROOT, SET_ID_BITS, Entry, EntryPath, parent
 from rootrun.layer.ledger import Ledger, visit
 from rootrun.layer.metadata import ORIGIN_XATTR, make_whiteout
 from rootrun.layer.place import OPEN_DIRECTORY, UNFINISHED_MODE, Ground, Place
 from rootrun.layer.record import Recorded
+from rootrun.layer.tar_reader import TarReader
 from rootrun.layer.tree import Directory
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -29,27 +29,34 @@ class Nodes:
         self._ledger = ledger
         self._owners = owners
 
-    def file(self, place: Place, entry: Entry, segments: Iterable[tuple[int, memoryview]]) -> None:
-        """Make a regular file out of ``segments``; what lies between them becomes holes."""
+    def file(self, place: Place, entry: Entry, reader: TarReader) -> None:
+        """Make a regular file of the content that ``reader`` stands before."""
         xattrs = kept_of(entry) if entry.xattrs else _NO_XATTRS
         mode = entry.mode & ~SET_ID_BITS
-        first_mode = _WRITABLE_MODE if xattrs else mode
-        place, fd = self._ground.fresh(
-            place, lambda at: os.open(at.name, _CREATE, first_mode, dir_fd=at.directory_fd)
-        )
+        place, fd = self._new_file(place, _WRITABLE_MODE if xattrs else mode)
+        directory_fd, _, path = place
         try:
-            crc = write_segments(fd, segments, entry.size_bytes)
-            is_true = self._owners.give(fd, entry)  # before the capabilities, which chown clears
+            crc = _write(fd, entry, reader)
+            # The owner before the capabilities, which chown(2) clears.
+            is_true, held = self._owners.settle(fd, entry, path=path, directory_fd=directory_fd)
             if xattrs:
                 is_true &= set_xattrs(fd, xattrs)
                 os.fchmod(fd, mode)
-            os.utime(fd, ns=_times(entry))
-            held = held_of(fd, os.fstat(fd), may_have_xattrs=bool(xattrs))
+                held = held_of(fd, os.fstat(fd))
+            time_ns = entry.mtime_s * 1_000_000_000
+            os.utime(fd, ns=(time_ns, time_ns))
         finally:
             os.close(fd)
-        self._ledger.add_file(place.path, entry, mode=mode, content_crc=crc, held=held)
+        self._ledger.add_file(path, entry, mode=mode, content_crc=crc, held=held)
         if not is_true or mode != entry.mode:
-            self._record(place.path, entry, mode=entry.mode, xattrs=xattrs)
+            self._record(path, entry, mode=entry.mode, xattrs=xattrs)
+
+    def _new_file(self, place: Place, mode: int) -> tuple[Place, int]:
+        try:
+            return place, os.open(place.name, _CREATE, mode, dir_fd=place.directory_fd)
+        except FileExistsError:
+            place = self._ground.clear(place)
+            return place, os.open(place.name, _CREATE, mode, dir_fd=place.directory_fd)
 
     def directory(self, place: Place, entry: Entry) -> None:
         """Make a directory, or give the one that is there the attributes of ``entry``."""
@@ -63,15 +70,19 @@ class Nodes:
             place = self._ground.clear(place)
             os.mkdir(place.name, UNFINISHED_MODE, dir_fd=place.directory_fd)
         fd = os.open(place.name, OPEN_DIRECTORY, dir_fd=place.directory_fd)
+        directory = Directory(fd, place.path)
         try:
-            self.adorn_directory(Directory(fd, place.path), entry)
+            self.adorn_directory(directory, entry)
             if is_replaced:  # what was here hides the directory of the layers below
-                self._ground.mark_opaque(Directory(fd, place.path))
-        finally:
+                self._ground.mark_opaque(directory)
+        except BaseException:
             os.close(fd)
+            raise
+        self._ground.adopt(directory)
 
     def adorn_directory(self, directory: Directory, entry: Entry) -> None:
         """Give a directory the owner and attributes of ``entry``; mode and time come at the end."""
+        self._owners.forget_new()
         xattrs = kept_of(entry) if entry.xattrs else _NO_XATTRS
         if directory.path in self._ledger.directories or directory.path == ROOT:
             clear_xattrs(directory.fd)
@@ -87,10 +98,12 @@ class Nodes:
     def symlink(self, place: Place, entry: Entry) -> None:
         """Make a symlink; its target is verbatim, its mode means nothing (symlink(7))."""
         target = entry.link_target
-        place, _ = self._ground.fresh(
-            place, lambda at: os.symlink(target, at.name, dir_fd=at.directory_fd)
-        )
-        self._finish(place, entry, disk_mode=0o777, mode=0o777)
+        try:
+            os.symlink(target, place.name, dir_fd=place.directory_fd)
+        except FileExistsError:
+            place = self._ground.clear(place)
+            os.symlink(target, place.name, dir_fd=place.directory_fd)
+        self._finish(place, entry, st_mode=stat.S_IFLNK, mode=0o777)
 
     def fifo(self, place: Place, entry: Entry) -> None:
         """Make a named pipe."""
@@ -98,7 +111,7 @@ class Nodes:
         place, _ = self._ground.fresh(
             place, lambda at: os.mkfifo(at.name, mode, dir_fd=at.directory_fd)
         )
-        self._finish(place, entry, disk_mode=mode, mode=entry.mode)
+        self._finish(place, entry, st_mode=stat.S_IFIFO | mode, mode=entry.mode)
 
     def device(self, place: Place, entry: Entry) -> None:
         """Record a device; only a real root could make one, and none is wanted in a cache."""
@@ -131,13 +144,15 @@ class Nodes:
         if not set_xattrs(place.directory_fd, {ORIGIN_XATTR: b""}):
             self._ledger.unmarked.add(parent(place.path))
 
-    def _finish(self, place: Place, entry: Entry, *, disk_mode: int, mode: int) -> None:
+    def _finish(self, place: Place, entry: Entry, *, st_mode: int, mode: int) -> None:
+        directory_fd, name, path = place
         xattrs = _without_user(entry)
-        is_true = self._owners.give(place.name, entry, directory_fd=place.directory_fd)
-        os.utime(place.name, ns=_times(entry), dir_fd=place.directory_fd, follow_symlinks=False)
-        self._count(place)
-        if not is_true or xattrs or disk_mode != mode:
-            self._record(place.path, entry, mode=mode, xattrs=xattrs)
+        is_true, held = self._owners.settle(name, entry, path=path, directory_fd=directory_fd)
+        time_ns = entry.mtime_s * 1_000_000_000
+        os.utime(name, ns=(time_ns, time_ns), dir_fd=directory_fd, follow_symlinks=False)
+        self._ledger.add_special(path, entry, st_mode=st_mode, held=held)
+        if not is_true or xattrs or mode & SET_ID_BITS:
+            self._record(path, entry, mode=mode, xattrs=xattrs)
 
     def _count(self, place: Place) -> None:
         made = visit(place.path, place.directory_fd, place.name)
@@ -158,9 +173,17 @@ def _without_user(entry: Entry) -> Mapping[str, bytes]:
     return {name: value for name, value in kept_of(entry).items() if not name.startswith("user.")}
 
 
-def _times(entry: Entry) -> tuple[int, int]:
-    time_ns = entry.mtime_s * 1_000_000_000
-    return time_ns, time_ns
+def _write(fd: int, entry: Entry, reader: TarReader) -> int:
+    """Write a file's content and return its CRC."""
+    content = reader.whole()
+    if content is None:
+        return write_segments(fd, reader.segments(), entry.size_bytes)
+    if not content:
+        return 0
+    written = os.write(fd, content)
+    while written < len(content):
+        written += os.write(fd, content[written:])
+    return crc32(content)
 
 
 def write_segments(fd: int, segments: Iterable[tuple[int, memoryview]], size_bytes: int) -> int:

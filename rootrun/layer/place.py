@@ -73,11 +73,17 @@ class Ground:
 
     def place_of(self, path: EntryPath) -> Place:
         """Return where the entry ``path`` goes; its directory is made if it is missing."""
-        directory = self._tree.resolve_directory(parent(path))
-        name = path.rpartition("/")[2]
-        real = join(directory.path, name)
+        above, _, name = path.rpartition("/")
+        fd, real_above = self._tree.resolve_directory(EntryPath(above))
+        if real_above == above:
+            return Place(fd, name, path)
+        real = join(real_above, name)
         check_length(real)
-        return Place(directory.fd, name, real)
+        return Place(fd, name, real)
+
+    def adopt(self, directory: Directory) -> None:
+        """Take over the descriptor of a directory that an entry has made: more go into it."""
+        self._tree.adopt(directory)
 
     def directory_of(self, path: EntryPath) -> Directory:
         """Return the directory that ``path`` leads to, made if it is missing."""
@@ -107,6 +113,7 @@ class Ground:
         visited = visit(place.path, place.directory_fd, place.name)
         if visited is None:
             return place
+        self._owners.forget_new()
         kind = stat.S_IFMT(visited.status.st_mode)
         if kind == stat.S_IFDIR:
             self._forget_below(place)

@@ -40,6 +40,7 @@ class StreamSource:
     def __init__(self, stream: Readable) -> None:
         self._stream = stream
         self._buffer = b""
+        self._view = memoryview(b"")
         self._position = 0
 
     def take(self, size: int) -> bytes:
@@ -51,10 +52,28 @@ class StreamSource:
             return taken
         return b"".join(self._chunks(size))
 
+    def at_hand(self, size: int) -> memoryview | None:
+        """Return the next ``size`` bytes if all of them were read ahead; else take nothing."""
+        start = self._position
+        end = start + size
+        if end > len(self._buffer):
+            return None
+        self._position = end
+        return self._view[start:end]
+
     def skip(self, size: int) -> None:
         """Pass over ``size`` bytes; LayerError if the stream ends before."""
         for _ in self.chunks(size):
             pass
+
+    def skip_padding(self, size: int) -> None:
+        """Pass over ``size`` bytes, which may be missing at the end."""
+        end = self._position + size
+        if end <= len(self._buffer):
+            self._position = end
+        else:
+            for _ in self._chunks(size):
+                pass
 
     def chunks(self, size: int) -> Iterator[memoryview]:
         """Yield the next ``size`` bytes in pieces; LayerError if the stream ends before.
@@ -72,13 +91,14 @@ class StreamSource:
             available = len(self._buffer) - self._position
             if not available:
                 self._buffer, self._position = self._stream.read(CHUNK_BYTES), 0
+                self._view = memoryview(self._buffer)
                 available = len(self._buffer)
                 if not available:
                     return
             start, length = self._position, min(size, available)
             self._position += length
             size -= length
-            yield memoryview(self._buffer)[start : start + length]
+            yield self._view[start : start + length]
 
 
 class FileSource:

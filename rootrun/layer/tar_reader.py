@@ -6,14 +6,12 @@ from rootrun.errors import LayerError
 from rootrun.layer import pax
 from rootrun.layer.entry import DEVICE_TYPES, Entry, EntryPath, EntryType
 from rootrun.layer.header import BLOCK_BYTES
-from rootrun.layer.member import Member, read_member
+from rootrun.layer.member import Member, read_member_from, take_block
 from rootrun.layer.names import entry_path, symlink_target
+from rootrun.layer.plain import LATEST_S, MAX_ID, PlainHeaders
 from rootrun.layer.source import Readable, StreamSource
+from rootrun.layer.sparse import SparseMap
 
-LATEST_S = (1 << 33) - 1
-"""The latest time that an entry can have: what the 11 octal digits of ustar hold."""
-
-_MAX_ID = (1 << 32) - 2  # -1 means "leave as it is" to chown(2)
 _MAX_MAJOR, _MAX_MINOR = 0xFFF, 0xFFFFF  # dev_t inside Linux: 12 and 20 bits
 _TYPES = {entry_type.value: entry_type for entry_type in EntryType}
 _NO_XATTRS: dict[str, bytes] = {}
@@ -29,24 +27,46 @@ class TarReader:
 
     def __init__(self, stream: Readable) -> None:
         self._source = StreamSource(stream)
+        self._plain = PlainHeaders()
         self._stored_left = 0
-        self._padding = 0
-        self._segments: Iterator[tuple[int, memoryview]] = iter(())
+        self._parts: SparseMap | None = None
+        self._segments: Iterator[tuple[int, memoryview]] | None = None
         self._pending: tuple[int, memoryview] | None = None
         self._position = self._size_bytes = 0
 
     def __iter__(self) -> Iterator[Entry]:
         """Yield the entries in their order; what was not read of one is skipped."""
-        while (member := read_member(self._source)) is not None:
-            body = member.body
-            self._stored_left = body.stored_bytes
-            self._padding = -body.stored_bytes % BLOCK_BYTES
-            self._segments = self._stored(body.parts or [(0, body.stored_bytes)])
-            self._pending, self._position, self._size_bytes = None, 0, body.size_bytes
-            yield _entry(member)
-            self._source.skip(self._stored_left)
-            # The last padding may be missing: what counts is there.
-            self._source.take(self._padding)
+        source = self._source
+        while (block := take_block(source)) is not None:
+            entry = self._plain.entry(block)
+            if entry is not None:
+                self._parts, self._stored_left = None, entry.size_bytes
+            elif (member := read_member_from(block, source)) is not None:
+                entry = _entry(member)
+                self._parts, self._stored_left = member.body.parts, member.body.stored_bytes
+            else:
+                return
+            padding = -self._stored_left % BLOCK_BYTES
+            self._segments = self._pending = None
+            self._position, self._size_bytes = 0, entry.size_bytes
+            yield entry
+            if self._stored_left:
+                source.skip(self._stored_left)
+            if padding:  # The last one may be missing: what counts is there.
+                source.skip_padding(padding)
+
+    def whole(self) -> memoryview | None:
+        """Take the whole content of the current entry, if it is here already; else nothing.
+
+        That is so for most: contents that are small and have no holes. Good until the
+        next entry is asked for.
+        """
+        if self._parts is not None:
+            return None
+        content = self._source.at_hand(self._stored_left)
+        if content is not None:
+            self._stored_left = 0
+        return content
 
     def segments(self) -> Iterator[tuple[int, memoryview]]:
         """Yield (offset, content) of what the tar stores of the current entry.
@@ -54,6 +74,8 @@ class TarReader:
         The offsets ascend; what lies between is a hole, ``size_bytes`` of the entry
         is the end. A piece has at most 1 MiB. Not to be mixed with ``read``.
         """
+        if self._segments is None:
+            self._segments = self._stored(self._parts or [(0, self._stored_left)])
         return self._segments
 
     def read(self, size: int) -> bytes:
@@ -69,7 +91,7 @@ class TarReader:
 
     def _next_piece(self, size: int) -> bytes:
         if self._pending is None:
-            self._pending = next(self._segments, None)
+            self._pending = next(self.segments(), None)
         if self._pending is None:
             return bytes(size)
         offset, content = self._pending
@@ -118,7 +140,7 @@ def _link_target(member: Member, entry_type: EntryType, path: EntryPath) -> str:
 def _owner(number: int, path: EntryPath) -> int:
     if -(1 << 31) <= number < -1:  # -2 is "nobody" to some systems, and 2^32-2 to Linux
         number += 1 << 32
-    if not 0 <= number <= _MAX_ID:
+    if not 0 <= number <= MAX_ID:
         raise LayerError(f"read tar: {path!r}: has an impossible owner: {number}")
     return number
 

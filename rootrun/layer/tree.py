@@ -69,6 +69,7 @@ class Tree:
         self._redirects = redirects
         self._make = make
         self._open: dict[EntryPath, Directory] = {}  # by the path asked for, oldest use first
+        self._last_path, self._last = ROOT, self._root
 
     def __enter__(self) -> "Tree":
         return self
@@ -87,6 +88,8 @@ class Tree:
         Its descriptor is the tree's and good for the next 100 calls. Raises
         UnsafeEntryError for more than 40 symlinks, LayerError for a file on the way.
         """
+        if path == self._last_path:  # is the youngest, and so the last to be closed
+            return self._last
         found = self._resolve(path, make=True)
         if found is None:
             raise AssertionError(f"neither found nor made: {path!r}")
@@ -96,8 +99,18 @@ class Tree:
         """Return the directory that ``path`` leads to, None if there is none."""
         return self._resolve(path, make=False)
 
+    def adopt(self, directory: Directory) -> None:
+        """Take over the descriptor of a directory that was made just now."""
+        if directory.path in self._open:
+            os.close(directory.fd)
+            return
+        self._make_room()
+        self._open[directory.path] = directory
+        self._last_path, self._last = directory.path, directory
+
     def forget(self) -> None:
         """Close all descriptors; needed when a directory or symlink was removed."""
+        self._last_path, self._last = ROOT, self._root
         while self._open:
             os.close(self._open.popitem()[1].fd)
 
@@ -109,10 +122,14 @@ class Tree:
             known = self._enter(path, make=make)
             if known is None:
                 return None
-            if len(self._open) >= _CACHE_LIMIT:
-                os.close(self._open.pop(next(iter(self._open))).fd)
+            self._make_room()
         self._open[path] = known
+        self._last_path, self._last = path, known
         return known
+
+    def _make_room(self) -> None:
+        if len(self._open) >= _CACHE_LIMIT:
+            os.close(self._open.pop(next(iter(self._open))).fd)
 
     def _enter(self, path: EntryPath, *, make: bool) -> Directory | None:
         start = parent(path)

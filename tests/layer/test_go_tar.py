@@ -21,7 +21,8 @@ import pytest
 
 from rootrun.errors import LayerError
 from rootrun.layer.entry import DEVICE_TYPES, Entry, EntryType
-from rootrun.layer.tar_reader import LATEST_S, TarReader
+from rootrun.layer.plain import LATEST_S
+from rootrun.layer.tar_reader import TarReader
 from tests.support.compiled import compile_go
 from tests.support.require import require, require_program
 from tests.support.tarball import device, directory, fifo, file, hardlink, symlink, tarball
