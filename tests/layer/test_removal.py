@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rootrun.layer.removal import remove_tree
+from rootrun.layer.removal import Budget, remove_tree
 from tests.support.program import run_python
 from tests.support.stacks import OPEN_DIRECTORY, make_deep, open_descriptors
 from tests.support.users import Account
@@ -65,13 +65,43 @@ def test_trees_deeper_than_pythons_recursion_are_removed(deep_path: Path, parent
     assert open_descriptors() == before
 
 
+def test_beyond_a_budget_the_rest_stays(deep_path: Path, parent_fd: int) -> None:
+    for name in "abc":
+        (deep_path / "tree" / name).mkdir(parents=True)
+        (deep_path / "tree" / name / "file").touch()
+    before = open_descriptors()
+    assert not remove_tree("tree", directory_fd=parent_fd, budget=of(entries=5))
+    assert len(list((deep_path / "tree").rglob("*"))) == 1
+    assert not remove_tree("tree", directory_fd=parent_fd, budget=of(entries=1))
+    assert remove_tree("tree", directory_fd=parent_fd, budget=of(entries=1))
+    assert open_descriptors() == before
+
+
+@pytest.mark.parametrize("links", [1, 2])
+def test_a_file_that_takes_too_much_of_the_disk_stays(
+    links: int, deep_path: Path, parent_fd: int
+) -> None:
+    (deep_path / "tree").write_bytes(bytes(1 << 16))
+    if links > 1:
+        os.link(deep_path / "tree", deep_path / "other")
+    is_gone = remove_tree("tree", directory_fd=parent_fd, budget=of(size_bytes=1000))
+    assert is_gone == (links > 1)  # what has other names takes its room on
+    remove_tree("tree", directory_fd=parent_fd)
+    remove_tree("other", directory_fd=parent_fd)
+
+
+def of(*, entries: int = 1 << 30, size_bytes: int = 1 << 30) -> Budget:
+    """Return a budget that is small where it is said."""
+    return Budget(entries=entries, size_bytes=size_bytes)
+
+
 @pytest.mark.parametrize("mode", [0o000, 0o300, 0o500, 0o600], ids=oct)
 def test_directories_without_permissions_are_opened_up(mode: int, tester: Account) -> None:
     home = tester.new_directory()
     done = run_python(
         f"""
 import os
-from rootrun.layer.removal import remove_tree
+from rootrun.layer.removal import Budget, remove_tree
 os.makedirs("tree/a/b")
 open("tree/a/b/file", "w").close()
 os.chmod("tree/a/b", {mode})

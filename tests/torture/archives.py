@@ -21,6 +21,7 @@ from tests.support.images import (
     outer_tar,
 )
 from tests.support.odd_documents import put_odd_value
+from tests.support.removers import becomes_empty
 from tests.support.tarball import (
     Member,
     device,
@@ -196,7 +197,7 @@ def _wrongs_of(ground: Ground) -> list[str]:
         wrongs.append("it writes to the terminal what the image says")
     if process.returncode == 0 and _SECRET in ground.output.read_bytes():
         wrongs.append("it gives away what is outside")
-    if left := os.listdir(ground.scratch):
-        wrongs.append(f"scratch is left: {left}")
+    if not becomes_empty(ground.scratch):
+        wrongs.append(f"scratch is left: {os.listdir(ground.scratch)}")
     ground.output.unlink(missing_ok=True)
     return [*wrongs, *ground.wrongs_left()]

@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.support.image_check import assert_image_valid
 from tests.support.program import clean_environment, installation
 from tests.support.public import make_public_directory, remove_directory
+from tests.support.removers import becomes_empty
 from tests.support.tarball import Member, directory, file, hardlink, opaque, symlink, tarball
 from tests.support.users import Account, processes_of
 from tests.support.workplace import Workplace, busybox_layer
@@ -115,8 +116,8 @@ class Ground:
         wrongs = self.wrongs_of_end(process.returncode, errors.decode())
         if process.returncode:
             wrongs.append(f"status {process.returncode}: {errors.decode()}")
-        if left := os.listdir(self.scratch):
-            wrongs.append(f"scratch is left: {left}")
+        if not becomes_empty(self.scratch):
+            wrongs.append(f"scratch is left: {os.listdir(self.scratch)}")
         self.output.unlink(missing_ok=True)
         return [f"in the next run: {wrong}" for wrong in wrongs]
 

@@ -51,6 +51,7 @@ from rootrun.sandbox.syscalls.own import (
     install_filter,
     join_new_session_keyring,
     reset_internal_signals,
+    use_idle_disk_only,
 )
 
 __all__ = [
@@ -96,5 +97,6 @@ __all__ = [
     "syscall",
     "umount2",
     "unshare",
+    "use_idle_disk_only",
     "write_process",
 ]

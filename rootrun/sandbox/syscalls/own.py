@@ -43,6 +43,18 @@ _SECCOMP_NUMBERS = {
     "armv7l": 383,
     "i686": 354,
 }
+_IOPRIO_SET_NUMBERS = {
+    "x86_64": 251,
+    "aarch64": 30,
+    "riscv64": 30,
+    "loongarch64": 30,
+    "ppc64le": 273,
+    "s390x": 282,
+    "armv7l": 314,
+    "i686": 289,
+}
+_IOPRIO_WHO_PROCESS = 1
+_IOPRIO_IDLE = 3 << 13  # the class, above the 13 bits of the level
 FILTER_SPEC_ALLOW = 4  # spare programs the slower branches that a barrier would want
 _SECCOMP_SET_MODE_FILTER = 1
 _FILTER_BYTES = 8  # of one struct sock_filter
@@ -118,6 +130,13 @@ def reset_internal_signals() -> None:
         return
     for internal in _INTERNAL_SIGNALS:
         syscall("rt_sigaction", number, internal, _DEFAULT_ACTION, None, _SIGSET_BYTES)
+
+
+def use_idle_disk_only() -> None:
+    """Have the disk serve this process when nobody else wants it (ioprio_set(2))."""
+    number = _IOPRIO_SET_NUMBERS.get(os.uname().machine)
+    if number is not None:
+        syscall("ioprio_set", number, _IOPRIO_WHO_PROCESS, 0, _IOPRIO_IDLE)
 
 
 def die_with_parent() -> None:
