@@ -1,10 +1,10 @@
 """From an image's layers to a stack of unpacked ones, through the cache."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 
-from rootrun.errors import LayerError
-from rootrun.image.digest import hex_of
+from rootrun.errors import LayerError, StoreError, told_as
+from rootrun.image.digest import Digest, hex_of
 from rootrun.image.source import Image, Layer, open_layer
 from rootrun.layer.entry import ROOT, EntryPath, EntryType, parent
 from rootrun.layer.record import IdRanges, LayerRecord
@@ -29,8 +29,8 @@ class Unpacker:
         self._verification = verification
         self._progress = progress
         self._waiting: list[Layer] = []
-        self._has_checked_space = False
-        self._unpacked_last: Layer | None = None
+        self._is_prepared = False
+        self._unpacked: set[int] = set()  # positions; of what was told it is left out again
 
     def unpack(self, image: Image) -> LayerStack:
         """Return the stack of ``image``; layers that the cache has are not read.
@@ -56,30 +56,78 @@ class Unpacker:
             stack = LayerStack(other for other in stack.layers if other.tree != top.tree)
         stack.add(top)
         name = f"layer {layer.position} of {layer.count}"
-        is_cached = self._unpacked_last is not layer
+        is_cached = layer.position not in self._unpacked
+        self._unpacked.discard(layer.position)
         self._progress.ended("unpack", part=f"{name}, cached" if is_cached else name)
         return stack
 
     def _fetch(self, layer: Layer, redirects: _Redirects) -> UnpackedLayer:
+        key = _key(layer, redirects)
+        found = self._store.find(key)
+        if found is not None:
+            return found
+        self._prepare()
+
         def unpack(tree_fd: int) -> LayerRecord:
-            return self._unpack_layer(layer, tree_fd, redirects)
+            self._unpacked.add(layer.position)
+            name = f"unpacking layer {layer.position} of {layer.count}"
+            with self._progress.stage(name, layer.blob.size_bytes) as advance:
+                record, digest = self._read(layer, tree_fd, redirects, advance=advance)
+            self._verification.note(layer, digest=digest)
+            return record
 
-        return self._store.fetch(_key(layer, redirects), unpack)
+        return self._store.make(key, unpack)
 
-    def _unpack_layer(self, layer: Layer, tree_fd: int, redirects: _Redirects) -> LayerRecord:
-        self._unpacked_last = layer
-        if not self._has_checked_space:
-            # Here, and not at once: a warm run unpacks nothing, and asks for no layer twice.
-            check_space(
-                [waiting for waiting in self._waiting if not self._store.has(_key(waiting, {}))],
-                self._store.directory,
-            )
-            self._has_checked_space = True
-        name = f"unpacking layer {layer.position} of {layer.count}"
-        with (
-            self._progress.stage(name, layer.blob.size_bytes) as advance,
-            open_layer(layer, advance=advance) as stream,
-        ):
+    def _prepare(self) -> None:
+        """Do once what is done before the first layer is unpacked."""
+        # Here, and not at once: a warm run unpacks nothing, and asks for no layer twice.
+        if self._is_prepared:
+            return
+        self._is_prepared = True
+        missing = [layer for layer in self._waiting if not self._store.has(_key(layer, {}))]
+        with told_as(StoreError, "use the cache", self._store.directory):
+            check_space(missing, self._store.directory)
+        if len(missing) > 1:
+            self._unpack_beside(missing)
+
+    def _unpack_beside(self, layers: list[Layer]) -> None:
+        """Unpack ``layers`` with more than one core, as far as that pays."""
+        from rootrun.rootfs.unpack_beside import unpack_beside
+
+        try:
+            digests = unpack_beside(layers, self._unpack_in_child, progress=self._progress)
+        except BaseException:
+            for layer in layers:
+                self._store.sweep(_key(layer, {}))
+            raise
+        for layer in layers:
+            if layer.position in digests:
+                self._verification.note(layer, digest=digests[layer.position])
+                self._unpacked.add(layer.position)
+        if digests:
+            self._progress.ended("unpack", part="side by side")
+
+    def _unpack_in_child(self, layer: Layer, advance: Callable[[int], None]) -> Digest | None:
+        digests: list[Digest] = []
+
+        def unpack(tree_fd: int) -> LayerRecord:
+            record, digest = self._read(layer, tree_fd, {}, advance=advance)
+            digests.append(digest)
+            return record
+
+        self._store.make(_key(layer, {}), unpack)
+        return digests[0] if digests else None
+
+    def _read(
+        self,
+        layer: Layer,
+        tree_fd: int,
+        redirects: _Redirects,
+        *,
+        advance: Callable[[int], None],
+    ) -> tuple[LayerRecord, Digest]:
+        """Unpack ``layer``; return what the disk cannot hold of it, and the digest of its blob."""
+        with open_layer(layer, advance=advance) as stream:
             # Only a cold cache needs it, and it brings a tenth of what a start imports.
             from rootrun.layer.apply import apply_layer
             from rootrun.rootfs.marked import marked_directories
@@ -95,14 +143,13 @@ class Unpacker:
             except LayerError as error:
                 # A damaged blob is told as such, not by what the damage looks like.
                 stream.verify()
-                where = f"unpack layer {layer.position} of {layer.count}"
+                where = f"unpack {layer.where}"
                 if isinstance(error.__cause__, OSError):
                     where += f": {self._store.directory}"
                 what = str(error).removeprefix("unpack layer: ")
                 raise type(error)(f"{where}: {what}", hint=error.hint) from error
             stream.verify()
-        self._verification.note(layer, digest=stream.digest)
-        return record
+            return record, stream.digest
 
 
 def _effective(layers: tuple[Layer, ...]) -> list[Layer]:

@@ -50,7 +50,7 @@ def find_parent(controllers: Sequence[str]) -> tuple[Path | None, str]:
 
     Where they are not handed down yet and may be, they are from now on.
     """
-    own, refusal = _own_group()
+    own, refusal = own_group()
     if own is None:
         return None, refusal
     above = [own, *own.parents]
@@ -156,7 +156,7 @@ def _words(file: Path) -> set[str]:
         return set()
 
 
-def _own_group() -> tuple[Path | None, str]:
+def own_group() -> tuple[Path | None, str]:
     """Return the directory of the group that this process is in, or why there is none."""
     try:
         groups = Path("/proc/self/cgroup").read_text()

@@ -11,6 +11,8 @@ from rootrun.errors import RootrunError, SandboxError
 from rootrun.sandbox.forking import fork_child, signals_blocked
 from rootrun.sandbox.wire import Message, MessageReader, error_from, send, send_error
 
+_LONGEST_TEXT = 1 << 16  # of an error: the names in an image are long, and the pipe is ours alone
+
 
 class ChildTask:
     """A function that runs in a child of this process."""
@@ -106,6 +108,6 @@ def _run(function: Callable[[], None], report: int, name: str) -> None:
 
             for line in traceback.format_exc().splitlines():
                 send(report, "traceback", line)
-        send_error(report, error, stage=name)
+        send_error(report, error, stage=name, longest=_LONGEST_TEXT)
     else:
         send(report, "done", time.monotonic() - started_s)

@@ -51,15 +51,17 @@ def send(fd: int, kind: str, *values: str | int | float | None) -> None:
             raise
 
 
-def send_error(fd: int, error: BaseException, *, stage: str) -> None:
+def send_error(fd: int, error: BaseException, *, stage: str, longest: int = _LONGEST_TEXT) -> None:
     """Send what went wrong, so that ``error_from`` can raise it in the parent.
 
     A ``RootrunError`` travels as it is; an ``OSError`` becomes a ``SandboxError`` about ``stage``.
+    Where nobody else writes to ``fd`` a text may have more than the default of ``longest``
+    characters.
     """
     told = error if isinstance(error, RootrunError) else _told(error, stage)
     known = next(kind for kind in type(told).__mro__ if kind.__module__ == errors.__name__)
-    hint = None if told.hint is None else told.hint[:_LONGEST_TEXT]
-    send(fd, "error", known.__name__, str(told)[:_LONGEST_TEXT], hint, told.exit_code)
+    hint = None if told.hint is None else told.hint[:longest]
+    send(fd, "error", known.__name__, str(told)[:longest], hint, told.exit_code)
 
 
 def error_from(message: Message) -> RootrunError:

@@ -20,7 +20,7 @@ new version leaves the old one alone.
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from rootrun import log
@@ -30,7 +30,7 @@ from rootrun.layer.record import LayerRecord
 from rootrun.layer.removal import remove_tree
 from rootrun.layer.stack import UnpackedLayer
 from rootrun.store.entry import FORM_OF_LAYER, RECORD, TREE, problem_of, read_record, write_record
-from rootrun.store.lock import locked
+from rootrun.store.lock import locked, try_locked
 from rootrun.store.private import (
     OTHERS_WRITE,
     is_own_directory,
@@ -65,21 +65,43 @@ class LayerStore:
         not trusted, or whose record is damaged, is made again. Raises StoreError
         if the cache cannot be read or written.
         """
+        return self.find(key) or self.make(key, unpack)
+
+    def find(self, key: str) -> UnpackedLayer | None:
+        """Return the layer ``key``, None if it is missing or to be made again. Waits for nobody."""
         entry = self._layers / key
         with told_as(StoreError, "use the cache", entry):
-            layer = _load(entry)
-            if layer is None:
-                with locked(self._lock_path(key), exclusive=True):
-                    layer = _load(entry) or self._make(entry, unpack)
-        return layer
+            return _load(entry)
+
+    def make(self, key: str, unpack: Callable[[int], LayerRecord]) -> UnpackedLayer:
+        """Do as ``fetch`` does, for a layer that ``find`` did not."""
+        entry = self._layers / key
+        with (
+            told_as(StoreError, "use the cache", entry),
+            locked(self._lock_path(key), exclusive=True),
+        ):
+            return _load(entry) or self._make(entry, unpack)
 
     def has(self, key: str) -> bool:
         """Say whether the layer ``key`` need not be made; ``fetch`` may find otherwise."""
         entry = self._layers / key
         return problem_of(entry, FORM_OF_LAYER) is None and is_trusted(entry)
 
+    def sweep(self, key: str) -> None:
+        """Remove what a process that was killed left of the layer ``key``, unless it is made now.
+
+        What cannot be removed is left to who makes the layer next.
+        """
+        with suppress(OSError), try_locked(self._lock_path(key)) as is_ours:
+            if is_ours:
+                layers_fd = os.open(self._layers, _OPEN_DIRECTORY)
+                try:
+                    remove_tree(_making_name(key), directory_fd=layers_fd)
+                finally:
+                    os.close(layers_fd)
+
     def _make(self, entry: Path, unpack: Callable[[int], LayerRecord]) -> UnpackedLayer:
-        making = entry.with_name(f".{entry.name}.making")
+        making = entry.with_name(_making_name(entry.name))
         layers_fd = os.open(self._layers, _OPEN_DIRECTORY)
         try:
             # Whoever made these is dead, since the lock is ours; or they are of another boot.
@@ -98,6 +120,10 @@ class LayerStore:
 
     def _lock_path(self, key: str) -> Path:
         return self.directory / LOCKS / f"{self._kind}.{key}"
+
+
+def _making_name(key: str) -> str:
+    return f".{key}.making"
 
 
 def _fill(making: Path, unpack: Callable[[int], LayerRecord], *, key: str) -> LayerRecord:

@@ -241,3 +241,18 @@ def test_what_was_unpacked_is_what_the_tar_has(tmp_path: Path) -> None:
     assert CONTENT
     assert (entry / "tree" / "d").stat().st_mode & 0o777 == 0o750
     assert os.readlink(entry / "tree" / "l") == "d/f"
+
+
+def test_what_a_killed_process_left_is_swept_unless_it_is_made_now(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    with start_fetch(cache, tmp_path / "log", "hang") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"here\n"
+        (making,) = (path for path in cache.rglob(f".{KEY}.making"))
+        with open_store(cache, kind=KIND) as store:
+            store.sweep(KEY)
+            assert making.exists()
+            process.kill()
+            process.wait()
+            store.sweep(KEY)
+        assert not making.exists()
