@@ -1,5 +1,6 @@
 """Runs that leave much behind are over before it is gone, and it goes."""
 
+import os
 import re
 import signal
 import subprocess
@@ -78,9 +79,9 @@ def test_the_output_is_in_place_before_it_is_removed(root_workplace: Workplace) 
     calls = "trace=rename,renameat,renameat2,ioprio_set"
     trace = root_workplace.path / "trace"
     program = installation() / "bin" / "rootrun"
-    argv = [require_program("strace"), "-f", "-qq", "-e", calls, "-o", trace, program]
+    argv = [os.fspath(require_program("strace")), "-f", "-qq", "-e", calls, "-o", os.fspath(trace)]
     subprocess.run(
-        [*argv, "--from", "base.tar", "--script", "setup.sh", "-o", "out.tar"],
+        [*argv, program, "--from", "base.tar", "--script", "setup.sh", "-o", "out.tar"],
         cwd=root_workplace.path,
         env=clean_environment(None),
         capture_output=True,

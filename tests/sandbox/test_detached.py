@@ -71,7 +71,7 @@ def test_it_goes_on_and_ends_by_itself(detached: psutil.Process, place: Path) ->
 
 def test_it_has_the_lowest_priority(detached: psutil.Process) -> None:
     assert detached.nice() == 19
-    argv = [require_program("ionice"), "-p", str(detached.pid)]
+    argv = [os.fspath(require_program("ionice")), "-p", str(detached.pid)]
     assert subprocess.run(argv, capture_output=True, check=True).stdout == b"idle\n"
 
 
