@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import rootrun
+from rootrun.cli.launcher import launcher_text
 from tests.support.public import is_open, make_public_directory
 from tests.support.require import require
 from tests.support.users import Account
@@ -23,16 +24,6 @@ from tests.support.users import Account
 _LIBRARIES = ("psutil", "prctl", "_prctl", "backports", "isal")
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 TIMEOUT_S = 300
-
-_LAUNCHER = """\
-#!{python} -I
-import sys
-
-sys.path.insert(0, {libraries!r})
-from rootrun.__main__ import run
-
-run()
-"""
 
 
 def run_rootrun(
@@ -142,7 +133,7 @@ def _install(base: Path) -> None:
     compileall.compile_dir(libraries, quiet=2)
     launcher = base / "bin" / "rootrun"
     launcher.parent.mkdir()
-    launcher.write_text(_LAUNCHER.format(python=_interpreter(), libraries=os.fspath(libraries)))
+    launcher.write_text(launcher_text(os.fspath(_interpreter()), [os.fspath(libraries)]))
     launcher.chmod(0o755)
     (base / "home").mkdir()
     _make_readable(base)
