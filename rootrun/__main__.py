@@ -15,6 +15,10 @@ def run() -> None:
     if sys.argv[1:] in (["--version"], ["-V"]):
         print(f"rootrun {__version__}")
         return
+    from rootrun.loading import load_pathlib, load_with_less_ado
+
+    load_with_less_ado()
+    load_pathlib()
     import gc
     import signal
 

@@ -53,7 +53,8 @@ _MAY_IMPORT = {
     },
     "pipeline": {"steps", "plan", *_VALUES, *_FORMATS, "sandbox", "rootfs", "compose"},
     "cli": {*_VALUES, *_FORMATS, "store", "sandbox", "compose", "pipeline"},
-    "__main__": {"cli"},
+    "loading": set[str](),
+    "__main__": {"cli", "loading"},
 }
 
 _LAZY = {
