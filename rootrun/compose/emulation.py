@@ -12,6 +12,7 @@ from rootrun.dataclass import dataclass
 from rootrun.fakeroot.level import Level
 from rootrun.layer.compare import Ownership
 from rootrun.layer.entry import DEVICE_TYPES, EntryPath
+from rootrun.layer.record import Recorded
 from rootrun.layer.stack import LayerStack
 from rootrun.namedtuple import NamedTuple
 from rootrun.request import Request
@@ -44,18 +45,19 @@ class Gaps(NamedTuple):
 
 def gaps_of(stack: LayerStack, id_map: IdMap) -> Gaps:
     """Return what the disk does not hold of ``stack``, in trees made with ``id_map``."""
-    owners, devices = set(), set()
+
+    def is_misstated(recorded: Recorded) -> bool:
+        has_owner = id_map.has_uid(recorded.uid) and id_map.has_gid(recorded.gid)
+        return recorded.type in DEVICE_TYPES or not has_owner
+
+    shown: set[EntryPath] = set()
     for layer in stack.layers:
-        for path, recorded in layer.record.entries.items():
-            if path.startswith(_COVERED):
-                continue
-            if recorded.type in DEVICE_TYPES:
-                devices.add(path)
-            if not (id_map.has_uid(recorded.uid) and id_map.has_gid(recorded.gid)):
-                owners.add(path)
-        if id_map.kind is IdMapKind.SINGLE:
-            owners.update(layer.record.foreign_links)
-    return Gaps(frozenset(owners | devices), frozenset(devices))
+        shown.update(layer.record.where(is_misstated))
+    shown.difference_update([path for path in shown if path.startswith(_COVERED)])
+    devices = shown.intersection(stack.devices)
+    if id_map.kind is IdMapKind.SINGLE:
+        shown.update(*(layer.record.foreign_links for layer in stack.layers))
+    return Gaps(frozenset(shown), frozenset(devices))
 
 
 class EmulationPlan(NamedTuple):

@@ -8,7 +8,7 @@ from pathlib import Path
 from rootrun import log
 from rootrun.compose.base_image import opened_base, opened_image
 from rootrun.errors import SandboxError
-from rootrun.image.layer_output import LayerOutput
+from rootrun.image.layer_output import open_layer_output
 from rootrun.image.output_file import OutputFile, open_output_file, write_at, writing
 from rootrun.layer.listing import list_tree
 from rootrun.layer.pack import PackedLayer, pack_layer
@@ -79,8 +79,11 @@ def _write(
     def write(content: bytes | memoryview, offset: int) -> None:
         write_at(output.descriptor, content, offset)
 
-    stream = LayerOutput(write, 0, request.compression)
-    with progress.stage("exporting", None) as advance, writing(request.output):
+    with (
+        open_layer_output(write, 0, request.compression) as stream,
+        progress.stage("exporting", None) as advance,
+        writing(request.output),
+    ):
         changes = list_tree(view_fd, tree, mtime_s=request.mtime_s)
         packed = pack_layer(changes, stream.write, advance=advance)
         stream.finish()

@@ -13,7 +13,7 @@ from rootrun.image.blob import Blob
 from rootrun.image.blob_copy import LARGE_BYTES, copy_blob, verify_copy
 from rootrun.image.compression import Compression
 from rootrun.image.image import Layer
-from rootrun.image.layer_output import LayerOutput
+from rootrun.image.layer_output import LayerOutput, open_layer_output
 from rootrun.image.output_file import OutputFile, require_space, writing
 from rootrun.image.written import layer_of, without_repetitions
 from rootrun.layer.entry import Entry, EntryPath, EntryType
@@ -70,9 +70,10 @@ class ArchiveBody:
     @contextmanager
     def new_layer(self) -> Iterator[LayerOutput]:
         """Open the next layer for writing, behind all others."""
-        layer = LayerOutput(self._output.write_at, self._end + BLOCK_BYTES, self._compression)
-        yield layer
-        written = layer.finish()
+        start = self._end + BLOCK_BYTES
+        with open_layer_output(self._output.write_at, start, self._compression) as layer:
+            yield layer
+            written = layer.finish()
         if written.digest in self._blobs:
             with writing(self._output.target):  # nothing of it may show between what follows
                 os.ftruncate(self._output.descriptor, self._end)

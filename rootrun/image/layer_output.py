@@ -1,12 +1,17 @@
 """The new layer on its way into the output: compressed and hashed while it is written."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+from rootrun.annotation import TYPE_CHECKING
 from rootrun.image.compression import Compression
 from rootrun.image.compressor import open_compressor
 from rootrun.image.digest import Digest
 from rootrun.namedtuple import NamedTuple
 from rootrun.sha256 import Sha256
+
+if TYPE_CHECKING:
+    from rootrun.image.block_compressor import BlockMemory, Compressor
 
 _WriteAt = Callable[[bytes | memoryview, int], None]
 
@@ -21,19 +26,33 @@ class WrittenLayer(NamedTuple):
 
 
 class LayerOutput:
-    """Takes the layer's tar. ``write_at`` is given its blob from ``offset`` on."""
+    """Takes the layer's tar; see ``open_layer_output``."""
 
-    def __init__(self, write_at: _WriteAt, offset: int, compression: Compression) -> None:
+    def __init__(
+        self,
+        write_at: _WriteAt,
+        offset: int,
+        compression: Compression,
+        compressor: "Compressor | None",
+    ) -> None:
         self._write_at = write_at
         self._start = self._offset = offset
         self._compression = compression
-        self._compressor = open_compressor(compression)
+        self._compressor = compressor
         self._content_hash = Sha256()
-        self._blob_hash = Sha256() if self._compressor else self._content_hash
+        self._blob_hash = Sha256() if compressor else self._content_hash
         self._written: WrittenLayer | None = None
 
+    def remember_with(self, memory: "BlockMemory") -> None:
+        """Take from ``memory`` what was compressed before; to be said before any content."""
+        if self._compressor:
+            self._compressor.remember_with(memory)
+
     def write(self, content: bytes | memoryview) -> int:
-        """Take the next piece; large pieces are better. Returns how much was taken: all."""
+        """Take the next piece; returns how much was taken: all.
+
+        Large pieces are better. They must not change any more.
+        """
         self._content_hash.update(content)
         self._write_blob(self._compressor.compress(content) if self._compressor else content)
         return len(content)
@@ -62,3 +81,15 @@ class LayerOutput:
             self._blob_hash.update(content)
         self._write_at(content, self._offset)
         self._offset += len(content)
+
+
+@contextmanager
+def open_layer_output(
+    write_at: _WriteAt, offset: int, compression: Compression
+) -> Iterator[LayerOutput]:
+    """Open a layer whose blob is given to ``write_at``, from ``offset`` on.
+
+    What compresses it is gone when the context ends, by which it must be finished.
+    """
+    with open_compressor(compression) as compressor:
+        yield LayerOutput(write_at, offset, compression, compressor)

@@ -14,7 +14,7 @@ from rootrun.image.compression import Compression
 from rootrun.image.digest import Digest
 from rootrun.image.document import JsonObject, as_object, get_list, parse_object, to_bytes
 from rootrun.image.image import Layer
-from rootrun.image.layer_output import LayerOutput
+from rootrun.image.layer_output import LayerOutput, open_layer_output
 from rootrun.image.layout import INDEX_FILE, LAYOUT_FILE, blob_name
 from rootrun.image.manifest import MAX_MANIFEST_BYTES, REF_NAME, parse_index
 from rootrun.image.oci_write import LAYOUT_BYTES, OciDocuments, describe_image, index_bytes
@@ -70,9 +70,9 @@ class LayoutSink:
                 write_at(descriptor, content, offset)
 
         try:
-            layer = LayerOutput(write, 0, self._compression)
-            yield layer
-            written = layer.finish()
+            with open_layer_output(write, 0, self._compression) as layer:
+                yield layer
+                written = layer.finish()
         finally:
             os.close(descriptor)
         with writing(self._output.path):

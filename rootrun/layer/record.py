@@ -3,7 +3,7 @@
 import base64
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from rootrun.annotation import Protocol
 from rootrun.dataclass import dataclass, field
@@ -13,7 +13,10 @@ from rootrun.layer.metadata import has_whiteout
 from rootrun.layer.seal import sealed, unsealed
 from rootrun.namedtuple import NamedTuple
 
-_KIND = "rootrun-layer-record-1"
+_KIND = "rootrun-layer-record-2"
+
+_Group = tuple[str, int, int, int, Iterable[int], Mapping[str, str], list[EntryPath]]
+# of paths with the same metadata: the fields of Recorded, and the paths
 
 
 class IdRanges(Protocol):
@@ -72,13 +75,21 @@ class LayerRecord:
         """Say whether ``path``, with its lstat(2), is a whiteout or what stands for one."""
         return has_whiteout(path, status, unmarked=self.unmarked)
 
+    def where(self, holds: Callable[[Recorded], bool]) -> set[EntryPath]:
+        """Return the paths in ``entries`` of whose metadata ``holds`` is true.
+
+        It is asked once for all paths that ``from_bytes`` gave the same.
+        """
+        values = {id(recorded): recorded for recorded in self.entries.values()}
+        wanted = {key for key, recorded in values.items() if holds(recorded)}
+        if not wanted:
+            return set()
+        return {path for path, recorded in self.entries.items() if id(recorded) in wanted}
+
     def to_bytes(self) -> bytes:
         """Return the record as a file's content; equal records give equal bytes."""
         document = {
-            "entries": {
-                _to_text(path): _recorded_to_json(recorded)
-                for path, recorded in sorted(self.entries.items())
-            },
+            "entries": _entries_to_json(self.entries),
             "implicit": _paths_to_json(self.implicit),
             "opaque": _paths_to_json(self.opaque),
             "foreign_links": {
@@ -101,10 +112,7 @@ class LayerRecord:
         try:
             document = json.loads(body)
             return cls(
-                entries={
-                    _from_text(path): _recorded_from_json(*fields)
-                    for path, fields in document["entries"].items()
-                },
+                entries=_entries_from_json(document["entries"], has_odd_names=b"\\u" in body),
                 implicit=_paths_from_json(document["implicit"]),
                 opaque=_paths_from_json(document["opaque"]),
                 foreign_links={
@@ -119,6 +127,30 @@ class LayerRecord:
             )
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise StoreError(f"read cache: {_KIND}: is damaged") from error
+
+
+def _entries_to_json(entries: Mapping[EntryPath, Recorded]) -> list[object]:
+    """Return the paths by their metadata, which most share with thousands: read in each run."""
+    paths: dict[tuple[object, ...], list[EntryPath]] = {}
+    for path, (kind, mode, uid, gid, rdev, xattrs) in entries.items():
+        fields = (kind.value, mode, uid, gid, rdev, tuple(sorted(xattrs.items())))
+        paths.setdefault(fields, []).append(path)
+    return [
+        [*_recorded_to_json(entries[same[0]]), _paths_to_json(same)]
+        for _, same in sorted(paths.items())
+    ]
+
+
+def _entries_from_json(
+    groups: Iterable[_Group], *, has_odd_names: bool
+) -> dict[EntryPath, Recorded]:
+    entries: dict[EntryPath, Recorded] = {}
+    for kind, mode, uid, gid, rdev, xattrs, paths in groups:
+        recorded = _recorded_from_json(kind, mode, uid, gid, rdev, xattrs)
+        # The locale matters to names beyond ASCII, which JSON escapes.
+        names = map(_from_text, paths) if has_odd_names else paths
+        entries.update(dict.fromkeys(names, recorded))
+    return entries
 
 
 def _recorded_to_json(recorded: Recorded) -> list[object]:

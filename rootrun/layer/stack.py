@@ -68,9 +68,7 @@ class LayerStack:
         record = layer.record
         self.layers.append(layer)
         self.recorded.update(record.entries, record.foreign_links)
-        self.devices.update(
-            path for path, recorded in record.entries.items() if recorded.type in DEVICE_TYPES
-        )
+        self.devices.update(record.where(lambda recorded: recorded.type in DEVICE_TYPES))
         self._index.add(os.fspath(layer.tree), record)
 
     def find(self, path: EntryPath, *, below: int | None = None) -> Found | None:

@@ -3,17 +3,17 @@
 ::
 
     CACHE/                        0700, the caller's
-      layers-1/KIND/KEY/tree/     the layer, as overlayfs takes it
-      layers-1/KIND/KEY/record.json   what the disk cannot hold of it
-      layers-1/KIND/KEY/made.json     the boot of its making
-      layers-1/KIND/.KEY.making/  a layer on its way, or left by a dead run
-      layers-1/KIND-unmarked/     those made where the file system has no whiteouts
+      layers-2/KIND/KEY/tree/     the layer, as overlayfs takes it
+      layers-2/KIND/KEY/record.json   what the disk cannot hold of it
+      layers-2/KIND/KEY/made.json     the boot of its making
+      layers-2/KIND/.KEY.making/  a layer on its way, or left by a dead run
+      layers-2/KIND-unmarked/     those made where the file system has no whiteouts
       whiteout                    is seen where those of the layers are
       locks/                      one lock a layer, and one of the whole
       verified/                   which blobs were read and found good
       scratch/                    of runs, unless TMPDIR says otherwise
 
-KEY is the diff_id's hexadecimal digits. The 1 is the version of this form; a
+KEY is the diff_id's hexadecimal digits. The 2 is the version of this form; a
 new version leaves the old one alone.
 """
 
@@ -39,7 +39,7 @@ from rootrun.store.private import (
 )
 from rootrun.store.trust import is_trusted, mark_made
 
-LAYERS = "layers-1"
+LAYERS = "layers-2"
 UNMARKED = "-unmarked"
 LOCKS = "locks"
 STORE_LOCK = "store"

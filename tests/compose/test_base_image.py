@@ -37,7 +37,7 @@ def run(place: Workplace, cache: Path) -> str:
 def test_a_cache_is_made_used_and_keeps_no_scratch_tree(place: Workplace) -> None:
     cache = place.path / "cache"
     run(place, cache)
-    trees = {path: path.stat().st_ctime_ns for path in (cache / "layers-1" / "single").iterdir()}
+    trees = {path: path.stat().st_ctime_ns for path in (cache / "layers-2" / "single").iterdir()}
     assert len(trees) == 2
     assert "passing over" not in run(place, cache)
     assert {path: path.stat().st_ctime_ns for path in trees} == trees
@@ -76,7 +76,7 @@ def test_a_cache_on_a_read_only_file_system_is_passed_over(public_path: Path) ->
 def test_a_damaged_cache_is_mended_on_the_way(place: Workplace) -> None:
     cache = place.path / "cache"
     run(place, cache)
-    for record in (cache / "layers-1" / "single").glob("*/record.json"):
+    for record in (cache / "layers-2" / "single").glob("*/record.json"):
         record.write_bytes(b"")
     assert run(place, cache).count("the cache is damaged, unpacking again") >= 2
     assert "damaged" not in run(place, cache)

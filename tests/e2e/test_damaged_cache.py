@@ -33,7 +33,7 @@ def built(place: Workplace) -> bytes:
 
 def entry_of(place: Workplace) -> Path:
     """Return the entry of LAYER in the cache."""
-    (found,) = (place.path / "cache").glob("layers-1/*/*/tree/d")
+    (found,) = (place.path / "cache").glob("layers-2/*/*/tree/d")
     return found.parent.parent
 
 
@@ -82,7 +82,7 @@ def test_what_somebody_else_owns_is_told_where_it_cannot_be_removed(
     assert not (place.path / "2.tar").exists()
 
 
-@pytest.mark.parametrize("part", ["layers-1", "locks"])
+@pytest.mark.parametrize("part", ["layers-2", "locks"])
 def test_a_part_that_leads_elsewhere_is_passed_over(part: str, place: Workplace) -> None:
     image = built(place)
     outside = place.path / "outside"

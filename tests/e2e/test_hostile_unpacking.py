@@ -68,7 +68,7 @@ def _scene(place: Workplace, cleanup: ExitStack) -> Scene:
     place.own(place.path / "scratch")
     place.build("true", *PLACES).unlink()
     cache = place.path / "cache"
-    tops = [place.path, cache, cache / "layers-1", *(cache / "layers-1").iterdir()]
+    tops = [place.path, cache, cache / "layers-2", *(cache / "layers-2").iterdir()]
     home = place.account.home if place.account else Path.home()
     for parent in (home, "/tmp"):
         tops.append(Path(tempfile.mkdtemp(prefix="victims-", dir=parent)))

@@ -142,6 +142,6 @@ def test_a_cache_is_believed_no_more_than_its_mount_shows(any_workplace: Workpla
         assert built(any_workplace, "--cache-dir", merged / "cache") == layer
         assert not verified(any_workplace, merged / "cache")
         assert verified(any_workplace, merged / "cache")  # the rest
-    assert list((place / "upper/cache/layers-1").glob("*-unmarked/*/tree/hidden/new"))
+    assert list((place / "upper/cache/layers-2").glob("*-unmarked/*/tree/hidden/new"))
     assert built(any_workplace, "--cache-dir", place / "upper/cache") == layer
     assert verified(any_workplace, place / "upper/cache")

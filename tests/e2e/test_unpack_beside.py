@@ -49,7 +49,7 @@ def _one_core() -> list[str]:
 
 def _entries(cache: Path) -> list[Path]:
     """Return the layers in ``cache``, hidden ones too."""
-    return sorted(path for kind in (cache / "layers-1").iterdir() for path in kind.iterdir())
+    return sorted(path for kind in (cache / "layers-2").iterdir() for path in kind.iterdir())
 
 
 def _makers(place: Workplace, cache: str, *before: str) -> list[int]:

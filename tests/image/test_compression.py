@@ -5,13 +5,11 @@ import io
 import os
 import sys
 import tracemalloc
-import zlib
 
 import pytest
 
-from rootrun.errors import ImageError, UsageError
+from rootrun.errors import ImageError
 from rootrun.image.compression import MAGIC_BYTES, Compression, open_decompressed, sniff
-from rootrun.image.compressor import open_compressor
 from tests.support.images import compressed
 
 CONTENT = b"".join(b"line %d of a text that compresses\n" % n for n in range(20_000))
@@ -117,30 +115,3 @@ def test_bomb_takes_no_memory(kind: Compression) -> None:
         tracemalloc.stop()
     assert total == 64 << 20
     assert peak < 20 << 20  # the dictionary of xz alone is 8 MiB
-
-
-@pytest.mark.parametrize("kind", [Compression.GZIP, Compression.ZSTD], ids=lambda k: k.value)
-def test_compressor_writes_the_same_bytes_whatever_the_pieces(kind: Compression) -> None:
-    blobs = set()
-    for size in (1 << 10, 1 << 16, len(CONTENT)):
-        compressor = open_compressor(kind)
-        assert compressor is not None
-        pieces = range(0, len(CONTENT), size)
-        blob = b"".join(compressor.compress(CONTENT[at : at + size]) for at in pieces)
-        blobs.add(blob + compressor.flush())
-    assert len(blobs) == 1
-    assert _read(blobs.pop(), kind) == CONTENT
-
-
-def test_gzip_header_has_no_name_and_no_time() -> None:
-    compressor = open_compressor(Compression.GZIP)
-    assert compressor is not None
-    blob = compressor.compress(CONTENT) + compressor.flush()
-    assert blob[3:8] == bytes(5)  # RFC 1952: flags and mtime
-    assert zlib.decompress(blob, 31) == CONTENT
-
-
-@pytest.mark.parametrize("kind", [Compression.BZIP2, Compression.XZ], ids=lambda k: k.value)
-def test_what_is_only_read_is_not_written(kind: Compression) -> None:
-    with pytest.raises(UsageError, match=f"compress layer: {kind.value}"):
-        open_compressor(kind)

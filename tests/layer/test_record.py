@@ -50,6 +50,23 @@ def test_every_damaged_byte_is_noticed() -> None:
             LayerRecord.from_bytes(damaged)
 
 
+def test_metadata_is_written_once_and_asked_about_once() -> None:
+    paths = {EntryPath(f"d/{number}") for number in range(1000)}
+    same = {path: Recorded(EntryType.FILE, 0o644, 1000, 1000) for path in paths}
+    content = LayerRecord(entries={**same, **_RECORD.entries}).to_bytes()
+    assert content.count(b"1000") == 2
+    asked = []
+
+    def is_of_app(recorded: Recorded) -> bool:
+        asked.append(recorded)
+        return recorded.uid == 1000
+
+    read = LayerRecord.from_bytes(content)
+    assert read.where(is_of_app) == paths
+    assert len(asked) == 3
+    assert read.where(lambda _: False) == set()
+
+
 @pytest.mark.parametrize("cut", [0, 1, 10, 40, -1])
 def test_cut_record_is_noticed(cut: int) -> None:
     with pytest.raises(StoreError, match="is damaged"):
@@ -57,10 +74,10 @@ def test_cut_record_is_noticed(cut: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"[]", b"{}", b"null", b'{"entries":{"a":[1]}}', b"\xff", b"[" * 9999]
+    "body", [b"[]", b"{}", b"null", b'{"entries":[["0",1,[]]]}', b"\xff", b"[" * 9999]
 )
 def test_record_of_another_shape_is_refused(body: bytes) -> None:
-    content = b"rootrun-layer-record-1 %08x\n%b" % (zlib.crc32(body), body)
+    content = b"rootrun-layer-record-2 %08x\n%b" % (zlib.crc32(body), body)
     with pytest.raises(StoreError, match="is damaged"):
         LayerRecord.from_bytes(content)
 

@@ -50,7 +50,7 @@ def unpacked(tmp_path: Path, archive: Path) -> tuple[LayerStack, Verification]:
 
 def entries_of(tmp_path: Path) -> list[str]:
     """Return the keys in the cache."""
-    return sorted(os.listdir(tmp_path / "cache" / "layers-1" / "root"))
+    return sorted(os.listdir(tmp_path / "cache" / "layers-2" / "root"))
 
 
 def archive(tmp_path: Path, *layers: bytes, name: str = "a.tar", compression: str = "none") -> Path:

@@ -51,7 +51,7 @@ def _cut_power(entry: Path) -> None:
 
 def _lead_elsewhere(path: Path) -> None:
     """Put a symlink in place of ``path``, to what is another layer in form."""
-    (layers,) = (parent for parent in path.parents if parent.name == "layers-1")
+    (layers,) = (parent for parent in path.parents if parent.name == "layers-2")
     outside = layers.with_name("outside")
     path.rename(outside)
     for file in (outside / "d" / "f", outside / "tree" / "d" / "f"):

@@ -42,4 +42,4 @@ def filled_cache(directory: Path, *keys: str) -> Path:
     with open_store(directory, kind=KIND) as store:
         for key in keys:
             store.fetch(key, unpack)
-    return directory / "layers-1" / KIND / keys[0]
+    return directory / "layers-2" / KIND / keys[0]

@@ -40,7 +40,7 @@ _LAYERS = {
     for layer in [tarball(directory("d"), file("d/f", text, mode=0o640), symlink("l", "d/f"))]
 }
 _KEYS = st.sampled_from(sorted(_LAYERS))
-_PARTS = st.sampled_from(["layers-1", f"layers-1/{KIND}", "locks", "verified"])
+_PARTS = st.sampled_from(["layers-2", f"layers-2/{KIND}", "locks", "verified"])
 _MOST_OPERATIONS = 70  # a fetch has about 50; a child may also end before it is killed
 
 
@@ -82,7 +82,7 @@ class Cache(RuleBasedStateMachine):
 
     def entry(self, key: str) -> Path:
         """Return where an entry is."""
-        return self.directory / "layers-1" / KIND / key
+        return self.directory / "layers-2" / KIND / key
 
     def fetched(self, key: str) -> bool:
         """Fetch a layer, which must be right unless it is spoilt; say whether it was unpacked."""

@@ -86,9 +86,9 @@ def test_a_killed_extraction_is_done_again(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == b"here\n"
         process.send_signal(signal.SIGKILL)
-    assert not (cache / "layers-1" / KIND / KEY).exists()
+    assert not (cache / "layers-2" / KIND / KEY).exists()
     assert fetch(cache) == 1
-    assert os.listdir(cache / "layers-1" / KIND) == [KEY]
+    assert os.listdir(cache / "layers-2" / KIND) == [KEY]
 
 
 def test_a_failed_extraction_leaves_nothing(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_failed_extraction_leaves_nothing(tmp_path: Path) -> None:
 
     with open_store(tmp_path, kind=KIND) as store, pytest.raises(LayerError, match="is bad"):
         store.fetch(KEY, CountedUnpack(fail))
-    assert os.listdir(tmp_path / "layers-1" / KIND) == []
+    assert os.listdir(tmp_path / "layers-2" / KIND) == []
     assert fetch(tmp_path) == 1
 
 
@@ -134,7 +134,7 @@ def test_an_entry_of_somebody_else_is_made_again(tmp_path: Path) -> None:
     assert [fetch(tmp_path), fetch(tmp_path)] == [1, 0]
 
 
-_PARTS = ("layers-1", f"layers-1/{KIND}", "locks", "verified")
+_PARTS = ("layers-2", f"layers-2/{KIND}", "locks", "verified")
 
 
 @pytest.mark.parametrize("part", _PARTS)
@@ -176,7 +176,7 @@ def test_a_cache_is_its_owner_s_alone_whatever_the_umask(umask: int, tmp_path: P
         fetch(tmp_path / "cache")
     finally:
         os.umask(before)
-    parts = ["", "layers-1", f"layers-1/{KIND}", "locks", "verified"]
+    parts = ["", "layers-2", f"layers-2/{KIND}", "locks", "verified"]
     modes = {part: (tmp_path / "cache" / part).stat().st_mode & 0o7777 for part in parts}
     assert modes == dict.fromkeys(parts, 0o700)
 
@@ -209,7 +209,7 @@ def test_a_cache_of_somebody_else_is_refused(lone: Account, public_path: Path) -
 def test_a_cache_that_cannot_be_written_is_refused(lone: Account) -> None:
     cache = lone.new_directory()
     assert open_as(lone, cache) == "opened"
-    (cache / "layers-1" / "single").chmod(0o500)
+    (cache / "layers-2" / "single").chmod(0o500)
     assert open_as(lone, cache).endswith("not writable")
     cache.chmod(0o500)
     assert open_as(lone, cache / "new").endswith("Permission denied")

@@ -63,7 +63,7 @@ def test_what_other_ids_made_is_told_and_stays(tmp_path: Path) -> None:
     assert entry.exists()
 
 
-@pytest.mark.parametrize("part", ["layers-1", f"layers-1/{KIND}", "locks", "verified"])
+@pytest.mark.parametrize("part", ["layers-2", f"layers-2/{KIND}", "locks", "verified"])
 @pytest.mark.parametrize("action", ["list", "verify", "prune"])
 def test_what_a_part_of_the_cache_leads_to_is_left_alone(
     action: str, part: str, tmp_path: Path
@@ -140,7 +140,7 @@ def test_where_there_is_no_cache_nothing_is_made(action: str, tmp_path: Path) ->
 
 def test_stray_files_in_the_cache_are_passed_over(tmp_path: Path) -> None:
     filled_cache(tmp_path)
-    (tmp_path / "layers-1" / "stray").touch()
+    (tmp_path / "layers-2" / "stray").touch()
     assert [entry.key for entry in list_entries(tmp_path)] == [KEY]
 
 
