@@ -22,6 +22,10 @@ def main() -> None:
             from benchmarks import endurance
 
             endurance.main(rest)
+        case "side-by-side":
+            from benchmarks import side_by_side
+
+            side_by_side.main(rest)
         case _:
             from benchmarks import contest
 

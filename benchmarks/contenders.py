@@ -6,6 +6,7 @@ import shutil
 import signal
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -17,8 +18,10 @@ from benchmarks.timing import Run, last_line, timed
 from tests.support.packages import offline_options, package_repository
 from tests.support.program import installation, remove_installation
 from tests.support.public import make_public_directory
+from tests.support.removers import removers
 from tests.support.users import Account, processes_of, sweep_dead_sessions, temporary_account
 
+_SHORT_S = 0.01
 _SCRIPTS = Path(__file__).parent / "scripts"
 _PACKAGES = ("cron", "dbus", "git", "rsync")
 _TAR_OPTIONS: Mapping[Packing, str] = {"plain": "", "gzip": "--gzip", "zstd": "--zstd"}
@@ -89,7 +92,10 @@ class Arena:
             "TAR_OPTION": _TAR_OPTIONS[packing],
             "TMPDIR": os.fspath(work),
         }
-        return timed(argv, account=self.account, env=env)
+        run = timed(argv, account=self.account, env=env)
+        while removers():  # what goes on after a run must not be in the way of the next
+            time.sleep(_SHORT_S)
+        return run
 
     @contextmanager
     def work_directory(self) -> Iterator[Path]:

@@ -14,11 +14,12 @@ from typing import NamedTuple
 from benchmarks.bases import small_base
 from benchmarks.contenders import ROOTRUN, Arena, temporary_arena
 from benchmarks.timing import Run, median, unwind_at_signals
-from benchmarks.verdict import Row, ratio
+from benchmarks.verdict import HEADER, Row, ratio
 from tests.support.users import processes_of
 
 _WARM_UP = 20
 _LEAST_RUNS = 20  # halves of fewer say nothing
+_TOLD_EACH = 500
 _MEMORY_GROWTH = 1.02  # two runs of the same differ by as much
 _TO_BE_TRUSTED_S = 1.1  # rootrun hashes a base again that is younger than a second
 
@@ -58,12 +59,18 @@ def main(argv: Sequence[str]) -> None:
         for _ in range(_WARM_UP):
             _run(arena, archive, work)
         first = state_of(arena, work)
-        taken = [_run(arena, archive, work) for _ in range(runs)]
+        taken = []
+        for number in range(1, runs + 1):
+            taken.append(_run(arena, archive, work))
+            if number % _TOLD_EACH == 0:
+                print(f"{number} of {runs} runs", file=sys.stderr)
         rows = list(compared(taken, first=first, last=state_of(arena, work)))
-    print(f"{runs} runs")
+    print(HEADER.replace("subids", "before"))
     print(*(row.shown() for row in rows), sep="\n")
-    if not all(row.is_met for row in rows):
-        sys.exit("bench: something grew")
+    grown = [row.name for row in rows if not row.is_met]
+    if grown:
+        sys.exit(f"bench: FAILED: grew in {runs} runs: {', '.join(grown)}")
+    print(f"PASSED: nothing grew in {runs} runs")
 
 
 def _run(arena: Arena, archive: Path, work: Path) -> Run:
