@@ -106,6 +106,15 @@ def attempt(
             )
         )
         copy_in(job.plan.copies, root=rootfs.root, mtime_s=request.policy.mtime_s)
+        if job.plan.additions:
+            from rootrun.compose.additions import add
+
+            add(
+                job.plan.additions,
+                root=rootfs.root,
+                scratch=scratch,
+                mtime_s=request.policy.mtime_s,
+            )
         emulated = cleanup.enter_context(emulation(planned, rootfs))
         plain = container_spec(
             request,

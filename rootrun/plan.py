@@ -2,8 +2,10 @@
 
 import os
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
+from rootrun.annotation import TYPE_CHECKING
 from rootrun.errors import EXIT_SIGNAL_BASE, ScriptError, UsageError
 from rootrun.image.config import ImageConfig
 from rootrun.image.derive import derive_config
@@ -28,6 +30,9 @@ from rootrun.sandbox.spec import (
     Step,
 )
 
+if TYPE_CHECKING:
+    from rootrun.compose.additions import Additions
+
 DEFAULT_ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
@@ -47,7 +52,8 @@ class LayerPlan(NamedTuple):
     """A layer to make."""
 
     steps: tuple[Step, ...]  # run in order; none: what is brought in makes the layer
-    copies: tuple[CopyIn, ...]  # before the first of them
+    copies: tuple[CopyIn, ...] = ()  # before the first of them
+    additions: "Additions | None" = None  # then
 
     @property
     def name(self) -> str:
@@ -151,12 +157,20 @@ def created_by(request: Request) -> tuple[str, ...]:
     if request.command:
         return (shlex.join(["rootrun", "--", *request.command]),)
     if not request.has_steps:
-        copies = [("--copy", f"{copy.source.name}:{copy.destination}") for copy in request.copies]
-        return (shlex.join(["rootrun", *(word for words in copies for word in words)]),)
+        return (shlex.join(["rootrun", *_brought_in(request)]),)
     scripts = [["--script", script.name] for script in request.scripts]
     if request.is_squashed:
         scripts = [[word for words in scripts for word in words]]
     return tuple(shlex.join(["rootrun", *words]) for words in scripts)
+
+
+def _brought_in(request: Request) -> Iterator[str]:
+    for copy in request.copies:
+        yield from ("--copy", f"{copy.source.name}:{copy.destination}")
+    for helper in request.helpers:
+        yield from ("--with", helper.in_words)
+    for registration in request.registrations:
+        yield from ("--nix-db", registration.name)
 
 
 def mount_points(request: Request, stack: LayerStack) -> list[MountPoint]:
@@ -199,13 +213,19 @@ def inside(path: str, stack: LayerStack) -> EntryPath:
 
 def plan_layers(request: Request) -> tuple[LayerPlan, ...]:
     """Return the layers to make, the scripts read; raises UsageError if one cannot be."""
+    additions = None
+    if request.helpers or request.registrations:
+        from rootrun.compose.additions import additions_of  # few need it
+
+        additions = additions_of(request)
     if request.command:
-        return (LayerPlan((CommandStep(request.command),), request.copies),)
+        return (LayerPlan((CommandStep(request.command),), request.copies, additions),)
     steps = tuple(ScriptStep(str(script), _read_script(script)) for script in request.scripts)
     if request.is_squashed or not steps:
-        return (LayerPlan(steps, request.copies),)
+        return (LayerPlan(steps, request.copies, additions),)
     return tuple(
-        LayerPlan((step,), () if number else request.copies) for number, step in enumerate(steps)
+        LayerPlan((step,)) if number else LayerPlan((step,), request.copies, additions)
+        for number, step in enumerate(steps)
     )
 
 

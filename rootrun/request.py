@@ -1,5 +1,6 @@
 """What the user asked for, validated, as one frozen value."""
 
+import os
 from enum import Enum
 from pathlib import Path
 
@@ -39,6 +40,31 @@ class CopyIn:
     source: Path
     destination: str = "/"
     copies_dirlinks: bool = False  # symlinks to directories become directories
+
+
+class HelperKind(Enum):
+    """What ``--with`` can make in an image that lacks it."""
+
+    FAKE_NSS = "fake-nss"
+    CA_CERTIFICATES = "ca-certificates"
+    BIN_SH = "bin-sh"
+    USR_BIN_ENV = "usr-bin-env"
+    SHADOW = "shadow"
+    TMP = "tmp"
+
+
+class Helper(NamedTuple):
+    """One ``--with``."""
+
+    kind: HelperKind
+    path: str = ""  # of CA_CERTIFICATES on this host; of BIN_SH and USR_BIN_ENV in the image
+
+    @property
+    def in_words(self) -> str:
+        """As the user says it, but for the place of a file of the host."""
+        is_on_host = self.kind is HelperKind.CA_CERTIFICATES
+        path = os.path.basename(self.path) if is_on_host else self.path
+        return f"{self.kind.value}={path}" if path else self.kind.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +120,8 @@ class Request:
     scripts: tuple[Path, ...] = ()
     command: tuple[str, ...] = ()
     copies: tuple[CopyIn, ...] = ()
+    helpers: tuple[Helper, ...] = ()
+    registrations: tuple[Path, ...] = ()  # of paths for a Nix database
     output: OutputReference
     name: str
     tag: str | None = None  # None: from the content

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Mapping
 
 from rootrun import __version__
+from rootrun.compose.additions import Additions
 from rootrun.compose.copy_digest import digest_of_copies
 from rootrun.compose.emulation import AUTO
 from rootrun.fakeroot.filters import is_known_machine
@@ -57,6 +58,7 @@ def step_inputs(
         LAYERS_BELOW: _digest(list(below)),
         SCRIPT: _digest([_content(step) for step in plan.steps]),
         COPIES: digest_of_copies(plan.copies),
+        **(plan.additions or Additions()).inputs(),
         "the environment": _digest(sorted(environment.items())),
     }
     # With less than the whole emulation a script meets what its id map cannot do.

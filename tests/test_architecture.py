@@ -39,7 +39,7 @@ _MAY_IMPORT = {
     "progress": set[str](),
     "rootfs": {*_VALUES, *_FORMATS, "store", "sandbox"},
     "compose": {*_VALUES, *_FORMATS, "store", "sandbox", "fakeroot", "rootfs"},
-    "plan": {*_VALUES, *_FORMATS, "store", "sandbox", "rootfs"},
+    "plan": {*_VALUES, *_FORMATS, "store", "sandbox", "rootfs", "compose"},
     "attempt": {"plan", *_VALUES, *_FORMATS, "sandbox", "rootfs", "compose"},
     "check": {"attempt", "plan", *_VALUES, *_FORMATS, "sandbox", "rootfs", "compose"},
     "step_inputs": {"plan", *_VALUES, *_FORMATS, "sandbox", "fakeroot", "compose"},

@@ -18,8 +18,7 @@ MAIN = Command(
 Examples:
   rootrun --from base.tar --script setup.sh
   rootrun --from oci:base -o oci:new --network host -- apt-get install -y nginx
-Exit status: the script's own, 128+N on signal N; 124 timeout, 125 rootrun failed,
-             126 cannot execute, 127 not found""",
+Exit status: the script's; 128+N signal, 124 timeout, 125 rootrun, 126 and 127 cannot run""",
 )
 
 EXPORT = Command(

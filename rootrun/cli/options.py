@@ -128,6 +128,23 @@ SANDBOX = Group(
         ),
         switch("--copy-dirlinks", text="of symlinks to directories, copy the directories"),
         Option(
+            ("--with",),
+            f"make what is missing: {', '.join(values.HELPERS[:2])}, ...",
+            "HELPER[=PATH]",
+            values.parse_helper,
+            choices=values.HELPERS,
+            action="append",
+            dest="helpers",
+        ),
+        Option(
+            ("--nix-db",),
+            "register store paths that are copied in",
+            "FILE",
+            values.parse_path,
+            action="append",
+            dest="registrations",
+        ),
+        Option(
             ("--bind",),
             "show SRC of this host at DST",
             "SRC:DST[:ro]",

@@ -9,7 +9,7 @@ from rootrun.cli.plain_words import read_plain_words
 from rootrun.cli.values import Owner
 from rootrun.errors import UsageError
 from rootrun.image.reference import ImageReference, OutputReference
-from rootrun.request import Bind, CopyIn
+from rootrun.request import Bind, CopyIn, Helper
 
 _HELP_COLUMN = 29
 
@@ -33,6 +33,8 @@ class Options:
     created: str | None
     scripts: list[Path]
     copies: list[CopyIn]
+    helpers: list[Helper]
+    registrations: list[Path]
     copy_dirlinks: bool
     binds: list[Bind]
     tmpfs: list[str]

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from rootrun.cli.image_values import Tag, parse_tag
@@ -21,7 +22,16 @@ from rootrun.image.reference import (
     stem,
 )
 from rootrun.layer.policy import LayerPolicy, OwnerRule
-from rootrun.request import STDIN, CopyIn, NetworkMode, Request, Sandbox, Scratch
+from rootrun.request import (
+    STDIN,
+    CopyIn,
+    Helper,
+    HelperKind,
+    NetworkMode,
+    Request,
+    Sandbox,
+    Scratch,
+)
 
 STDOUT = Path("-")
 EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
@@ -47,6 +57,8 @@ def make_request(options: Options) -> Request:
         scripts=tuple(options.scripts),
         command=options.command,
         copies=_copies(options),
+        helpers=tuple(options.helpers),
+        registrations=tuple(options.registrations),
         output=output,
         name=_name(options),
         tag=_tag(options, output),
@@ -70,7 +82,8 @@ def _copies(options: Options) -> tuple[CopyIn, ...]:
 def _check_task(options: Options) -> None:
     if options.scripts and options.command:
         raise UsageError("--script: not possible together with -- COMMAND")
-    if not options.scripts and not options.command and not options.copies:
+    brought = (*options.copies, *options.helpers, *options.registrations)
+    if not options.scripts and not options.command and not brought:
         raise UsageError(
             "nothing to do: neither --script FILE nor -- COMMAND nor --copy PATH is given",
             hint="see rootrun --help",
@@ -96,6 +109,18 @@ def _check_inputs(options: Options) -> None:
         _check_exists("--copy", copy.source, hint=_copy_hint(copy.source))
     for bind in options.binds:
         _check_exists("--bind", bind.source)
+    for registration in options.registrations:
+        _check_exists("--nix-db", registration)
+    _check_helpers(options.helpers)
+
+
+def _check_helpers(helpers: Sequence[Helper]) -> None:
+    kinds = [helper.kind for helper in helpers]
+    for position, kind in enumerate(kinds):
+        if kind in kinds[:position]:
+            raise UsageError(f"--with: {kind.value}: given more than once")
+    if HelperKind.FAKE_NSS in kinds and HelperKind.SHADOW in kinds:
+        raise UsageError("--with: shadow: not possible together with fake-nss, which makes users")
 
 
 def _copy_hint(source: Path) -> str | None:
@@ -149,7 +174,9 @@ def _task_stem(options: Options) -> str:
     if options.scripts:
         first = options.scripts[0]
         return "stdin" if first == STDIN else stem(os.fspath(first))
-    return stem(os.fspath(options.copies[0].source.absolute())) or "content"
+    if options.copies:
+        return stem(os.fspath(options.copies[0].source.absolute())) or "content"
+    return options.helpers[0].kind.value if options.helpers else "nix-db"
 
 
 def _given_name(options: Options) -> str | None:

@@ -12,11 +12,19 @@ from pathlib import Path
 from rootrun.annotation import TypeVar
 from rootrun.errors import UsageError
 from rootrun.layer.policy import OwnerRule
-from rootrun.request import Bind, CopyIn
+from rootrun.request import Bind, CopyIn, Helper, HelperKind
 
 Value = TypeVar("Value")
 Owner = tuple[OwnerRule, int, int]
 
+HELPERS = tuple(kind.value for kind in HelperKind)
+# What PATH is to be, and one that there is nearly everywhere: none is taken for granted, as the
+# image would then depend on the machine.
+_PATH_OF_HELPER = {
+    HelperKind.CA_CERTIFICATES: ("bundle", "/etc/ssl/certs/ca-certificates.crt, this machine's"),
+    HelperKind.BIN_SH: ("shell of the image", "/bin/bash"),
+    HelperKind.USR_BIN_ENV: ("env of the image", "/bin/env"),
+}
 MAX_TIMESTAMP_S = 0o77777777777  # the last that a ustar header holds
 MAX_ID = 2**32 - 2  # the last but one: (uid_t)-1 means "leave alone" (chown(2))
 MAX_SIZE_BYTES = 2**63 - 1
@@ -192,3 +200,21 @@ def parse_copy(text: str) -> CopyIn:
     destination = parse_absolute("/" + rest)
     slash = "/" if rest.endswith("/") else ""
     return CopyIn(source=parse_path(source), destination=destination + slash)
+
+
+def parse_helper(text: str) -> Helper:
+    """Return the helper that ``NAME[=PATH]`` says."""
+    name, equals, path = text.partition("=")
+    if name not in HELPERS:
+        raise ValueError(f"not one of {', '.join(HELPERS)}")
+    kind = HelperKind(name)
+    if kind not in _PATH_OF_HELPER:
+        if equals:
+            raise ValueError(f"{name} takes no value")
+        return Helper(kind)
+    if not path:
+        meaning, example = _PATH_OF_HELPER[kind]
+        raise UsageError(f"names no {meaning}", hint=f"as in --with {name}={example}")
+    if kind is HelperKind.CA_CERTIFICATES:
+        return Helper(kind, path)
+    return Helper(kind, parse_absolute(path))

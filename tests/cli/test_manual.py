@@ -14,7 +14,14 @@ from tests.support.require import require_program
 _PAGE = MANUAL.read_text(encoding="utf-8")
 _SECTIONS = (
     *("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "IMAGE FORMATS", "THE LAYER"),
-    *("LAYERS OF SEVERAL SCRIPTS", "THE STEP CACHE", "ENVIRONMENT", "EXIT STATUS", "FILES"),
+    *(
+        "LAYERS OF SEVERAL SCRIPTS",
+        "THE STEP CACHE",
+        "THE NIX DATABASE",
+        "ENVIRONMENT",
+        "EXIT STATUS",
+        "FILES",
+    ),
     *(
         "EXAMPLES",
         "USER NAMESPACES",

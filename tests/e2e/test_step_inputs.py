@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.nix_closure import Closure, make_closure, nix
 from tests.support.steps import HARMLESS, ONE, SCRIPTS, Steps
 from tests.support.tarball import file, tarball
 from tests.support.workplace import Workplace, busybox_layer, config_of, layers_of
@@ -55,6 +56,7 @@ CHANGES: dict[str, tuple[str, ...]] = {
     "--no-new-privs": ("--no-new-privs",),
     "--emulate and the id map": ("--emulate", "record"),
     "the content of --copy": ("--copy", "brought"),
+    "the content of --with": ("--with", "tmp", "--with", "fake-nss"),
 }
 
 
@@ -117,3 +119,26 @@ def test_what_copies_bring_is_an_input(case: str, steps: Steps) -> None:
     for path in top.rglob("*"):
         steps.place.own(path)
     assert steps.taken(*option)[0] is False
+
+
+@pytest.mark.peers
+def test_what_is_made_and_registered_is_an_input(steps: Steps) -> None:
+    steps.place.write("bundle", "x\n")
+    helper = ("--with", "ca-certificates=bundle")
+    first = make_closure(steps.place)
+    steps.place.write("registration", first.registration)
+    options = (*first.copies, "--nix-db", "registration", *helper)
+    assert steps.taken(*options) == [False, False]
+    assert steps.taken(*options) == [True, True]
+    steps.place.write("bundle", "y\n")
+    (told, _) = steps.reason(*options)
+    assert told == "one.sh: miss: the content of --with changed since the last run of this step"
+    steps.place.write("registration", one_of(first))
+    (told, _) = steps.reason(*options)
+    assert told == "one.sh: miss: the content of --nix-db changed since the last run of this step"
+
+
+def one_of(closure: Closure) -> bytes:
+    """Return the registration of a path that refers to none."""
+    path = next(path for path in closure.paths if path.endswith("-source"))
+    return nix(closure.place, "nix-store", closure.root, "--dump-db", path).encode()

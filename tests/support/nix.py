@@ -15,7 +15,7 @@ from tests.support.program import installation, run_as
 from tests.support.require import require_program
 from tests.support.workplace import Workplace
 
-_CONFIGURATION = """\
+CONFIGURATION = """\
 experimental-features = nix-command
 build-users-group =
 sandbox = true
@@ -113,14 +113,14 @@ def try_nix(
     """
     for name, content in (
         ("refuse.py", REFUSE),
-        ("nix.conf", _CONFIGURATION),
+        ("nix.conf", CONFIGURATION),
         ("setup.sh", script),
         ("build.sh", command),
         ("default.nix", _EXPRESSION.format(path=f"{installation()}/bin:/usr/bin", base=base)),
     ):
         place.write(name, content)
     argv: list[str | Path] = [require_program("nix-build"), "default.nix", "--no-out-link"]
-    argv += ["--store", _store(place), "--option", "sandbox-paths", _sandbox_paths(), *options]
+    argv += ["--store", _store(place), "--option", "sandbox-paths", sandbox_paths(), *options]
     environment = {"NIX_CONF_DIR": os.fspath(place.path), "HOME": os.fspath(place.path)}
     return run_as(argv, account=place.account, env=environment, cwd=place.path)
 
@@ -134,7 +134,7 @@ def on_host(place: Workplace, path: str) -> Path:
     return _store(place) / path.lstrip("/")
 
 
-def _sandbox_paths() -> str:
+def sandbox_paths() -> str:
     """Return what of the host the builder sees, with the interpreter of the installation."""
     paths = ["/usr", "/bin=/usr/bin", "/lib=/usr/lib", "/lib64=/usr/lib64", installation()]
     if not sys.base_prefix.startswith("/usr"):
