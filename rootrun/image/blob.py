@@ -1,7 +1,6 @@
 """Blobs: bytes on disk, a file or a part of one."""
 
 import errno
-import io
 import os
 import stat
 from collections.abc import Iterator
@@ -38,37 +37,33 @@ class Blob(NamedTuple):
                 f"read image: {where}: {self.size_bytes} bytes, more than {limit_bytes}"
             )
         with self.open() as reader:
-            return reader.readall()
+            return b"".join(iter(lambda: reader.read(self.size_bytes), b""))
 
     def head(self, size: int) -> bytes:
         """Return the first bytes, at most ``size``."""
         with self.open() as reader:
-            return reader.read(size) or b""
+            return reader.read(size)
 
 
-class BlobReader(io.RawIOBase):
+class BlobReader:
     """A reader bound to one blob; its position is its own, not the descriptor's."""
 
     def __init__(self, descriptor: int, blob: Blob) -> None:
-        super().__init__()
-        self.descriptor = descriptor
+        self._descriptor = descriptor
         self._blob = blob
         self._position = 0
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # no other caller
-        left = self._blob.size_bytes - self._position
-        if left <= 0:
-            return 0
-        offset = self._blob.offset + self._position
+    def read(self, size: int, /) -> bytes:
+        """Return up to ``size`` bytes, none at the end only."""
+        size = min(size, self._blob.size_bytes - self._position)
+        if not size:
+            return b""
         with told_as(ImageError, "read image", self._blob.path):
-            count = os.preadv(self.descriptor, [memoryview(buffer)[:left]], offset)
-        if not count:
+            content = os.pread(self._descriptor, size, self._blob.offset + self._position)
+        if not content:
             raise ImageError(f"read image: {self._blob.path}: the file ends too early")
-        self._position += count
-        return count
+        self._position += len(content)
+        return content
 
 
 def open_regular(path: Path) -> tuple[int, os.stat_result]:

@@ -66,14 +66,14 @@ class Source(Protocol):
         """Return the next bytes."""
 
 
-def open_decompressed(stream: Source, compression: Compression, *, where: str) -> io.RawIOBase:
+def open_decompressed(stream: Source, compression: Compression, *, where: str) -> "Decompressed":
     """Return a reader of what ``stream`` holds compressed.
 
     Memory does not depend on the content: a bomb comes out piece by piece.
     Checksums are verified by the decoders; concatenated members are one
     stream (RFC 1952, 2.2). Errors are ImageErrors that name ``where``.
     """
-    return _Decompressed(stream, _CODECS[compression](), where=f"{where}: {compression.value}")
+    return Decompressed(stream, _CODECS[compression](), where=f"{where}: {compression.value}")
 
 
 class _Decoder(Protocol):
@@ -97,8 +97,8 @@ class _Codec(NamedTuple):
     has_padding: bool  # zeros may follow a member
 
 
-class _Decompressed(io.RawIOBase):
-    """The members of a compressed stream, one after the other."""
+class Decompressed(io.RawIOBase):
+    """The members of a compressed stream, one after the other: what they hold, uncompressed."""
 
     def __init__(self, stream: Source, codec: _Codec, *, where: str) -> None:
         super().__init__()
@@ -114,13 +114,18 @@ class _Decompressed(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # no other caller
-        content = self.read_piece(len(buffer))
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override] # no other caller
+        content = self.read(len(buffer))
         buffer[: len(content)] = content
         return len(content)
 
-    def read_piece(self, size: int) -> bytes:
-        """Return 1 to ``size`` bytes, none at EOF."""
+    def read(self, size: int = -1, /) -> bytes:
+        """Return 1 to ``size`` bytes, none at EOF; all that there is for a negative size.
+
+        The bytes are those that the decoder made, and not a copy.
+        """
+        if size < 0:
+            return self.readall()
         while self._decoder is not None or self._begin_member():
             if content := self._decode(size):
                 self._empty_members = 0

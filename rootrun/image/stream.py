@@ -1,41 +1,31 @@
 """The content of a layer, verified while it is read."""
 
-import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rootrun.annotation import Protocol
 from rootrun.errors import DigestMismatchError
-from rootrun.image.blob import Blob, BlobReader
+from rootrun.image.blob import Blob
 from rootrun.image.compression import CHUNK_BYTES, Compression, open_decompressed
 from rootrun.image.digest import Digest
 from rootrun.image.image import Layer
+from rootrun.layer.source import Readable
 from rootrun.sha256 import Sha256
 
 
-class _Reader(Protocol):
-    def readinto(self, buffer: memoryview, /) -> int: ...
+class _Hashing:
+    """Passes on what ``source`` gives, as it is, and hashes it on the way."""
 
-
-class _Hashing(io.RawIOBase):
-    """Passes on what ``source`` gives, and hashes it on the way."""
-
-    def __init__(self, source: _Reader, *, advance: Callable[[int], None] | None = None) -> None:
-        super().__init__()
+    def __init__(self, source: Readable, *, advance: Callable[[int], None] | None = None) -> None:
         self._source = source
         self._hash = Sha256()
         self._advance = advance
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # no other caller
-        view = memoryview(buffer)
-        count = self._source.readinto(view)
-        self._hash.update(view[:count])
-        if self._advance and count:
-            self._advance(count)
-        return count
+    def read(self, size: int, /) -> bytes:
+        content = self._source.read(size)
+        self._hash.update(content)
+        if self._advance and content:
+            self._advance(len(content))
+        return content
 
     @property
     def digest(self) -> Digest:
@@ -44,37 +34,31 @@ class _Hashing(io.RawIOBase):
 
 
 class ContentStream:
-    """The uncompressed content of a blob, and the digests of both when it is drained."""
+    """The uncompressed content of a blob, and the digests of both when it is drained.
+
+    Nothing copies a piece on its way from the file, or from the decoder, to who reads: ask for
+    large ones.
+    """
 
     def __init__(
         self,
-        reader: BlobReader,
+        reader: Readable,
         compression: Compression,
         *,
         where: str,
         advance: Callable[[int], None] | None = None,
     ) -> None:
-        self._stored = _Hashing(reader, advance=advance)
-        self._content = self._stored
+        self._stored = self._content = _Hashing(reader, advance=advance)
         if compression is not Compression.NONE:
-            buffered = io.BufferedReader(self._stored, CHUNK_BYTES)
-            decompressed = open_decompressed(buffered, compression, where=where)
-            self._content = _Hashing(decompressed)
-        # The buffer lets a tar reader ask for single blocks, and the hash see large pieces.
-        self._buffered = io.BufferedReader(self._content, CHUNK_BYTES)
+            self._content = _Hashing(open_decompressed(self._stored, compression, where=where))
 
     def read(self, size: int, /) -> bytes:
-        """Return ``size`` bytes of the content, fewer at its end only."""
-        return self._buffered.read(size)
-
-    def readinto(self, buffer: bytearray | memoryview, /) -> int:
-        """Fill ``buffer`` as far as the content goes; return the number of bytes."""
-        return self._buffered.readinto(buffer)
+        """Return up to ``size`` bytes of the content, none at its end only."""
+        return self._content.read(size)
 
     def drain(self) -> tuple[Digest, Digest]:
         """Read to the end; return the digests of the blob and of the content."""
-        scrap = bytearray(CHUNK_BYTES)
-        while self._buffered.readinto(scrap):
+        while self._content.read(CHUNK_BYTES):
             pass
         return self._stored.digest, self._content.digest
 
@@ -87,7 +71,6 @@ class LayerStream:
         self._content = content
         self._digest: Digest | None = None
         self.read = content.read
-        self.readinto = content.readinto
 
     @property
     def digest(self) -> Digest:

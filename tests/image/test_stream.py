@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from rootrun.errors import DigestMismatchError, ImageError
+from rootrun.image.compression import Compression
 from rootrun.image.source import open_layer
+from rootrun.image.stream import ContentStream
 from tests.image.writing import opened
 from tests.support.images import compressed, digest, docker_archive, oci_layout
 from tests.support.tarball import file, tarball
@@ -39,11 +41,35 @@ def test_progress_adds_up_to_the_size_of_the_blob(compression: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("size", [1, 511, 512, 1 << 16, 1 << 24])
-def test_any_size_can_be_asked_for(size: int, tmp_path: Path) -> None:
-    (layer,) = opened(oci_layout(tmp_path / "a", [LAYER], compression="gzip")).layers
+@pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
+def test_any_size_can_be_asked_for(compression: str, size: int, tmp_path: Path) -> None:
+    (layer,) = opened(oci_layout(tmp_path / "a", [LAYER], compression=compression)).layers
+    content = b""
     with open_layer(layer) as stream:
-        assert stream.read(size) == LAYER[:size]
-        assert stream.read(7) == LAYER[size : size + 7]
+        while len(content) < min(3 * size, len(LAYER)):
+            piece = stream.read(size)
+            assert 0 < len(piece) <= size
+            content += piece
+        assert content == LAYER[: len(content)]
+        stream.verify()
+        assert stream.read(size) == b""
+
+
+class _Pieces:
+    """A source that gives the same bytes again and again."""
+
+    piece = bytes(1 << 20)
+
+    def read(self, size: int, /) -> bytes:
+        """Return the whole piece, whoever asks."""
+        assert size == len(self.piece)
+        return self.piece
+
+
+def test_what_is_not_compressed_is_passed_on_without_a_copy() -> None:
+    source = _Pieces()
+    stream = ContentStream(source, Compression.NONE, where="blob")
+    assert stream.read(1 << 20) is source.piece
 
 
 def test_blob_that_became_shorter_is_told(tmp_path: Path) -> None:
