@@ -147,8 +147,12 @@ def _field(*, default_factory: Callable[[], object]) -> object:
 
 def _replace(instance: _Instance, **changes: object) -> _Instance:
     """Return a copy of a dataclass' ``instance`` in which the fields ``changes`` are others."""
-    values = {name: getattr(instance, name) for name in _fields_of(instance).setters}
-    return type(instance)(**{**values, **changes})
+    copy = object.__new__(type(instance))
+    for name, set_value in _fields_of(instance).setters.items():
+        set_value(copy, changes.pop(name) if name in changes else getattr(instance, name))
+    if changes:
+        raise TypeError(f"no fields of {type(instance).__name__}: {', '.join(changes)}")
+    return copy
 
 
 if TYPE_CHECKING:

@@ -74,6 +74,8 @@ class Remembered(NamedTuple):
 
     def on(self, entry: Entry) -> Entry:
         """Return ``entry``, read from the disk, with what is remembered of it."""
+        if self is _NOTHING:
+            return entry
         entry = replace(
             entry,
             uid=entry.uid if self.uid is None else self.uid,
