@@ -57,7 +57,7 @@ def groups_of(helper: Helper) -> tuple[Group, ...]:
     """
     match helper.kind:
         case HelperKind.FAKE_NSS:
-            return _FAKE_NSS
+            return fake_nss()
         case HelperKind.SHADOW:
             return _SHADOW
         case HelperKind.TMP:
@@ -70,6 +70,20 @@ def groups_of(helper: Helper) -> tuple[Group, ...]:
             bundle = _read_bundle(Path(helper.path))
             items = tuple(Item(path, EntryType.FILE, 0o644, bundle) for path in _BUNDLES)
             return (Group(items, is_one_file=True),)
+
+
+def fake_nss(*, passwd: str = "", group: str = "") -> tuple[Group, ...]:
+    """Return the files of users, with more lines of passwd(5) and group(5) behind that of root."""
+    users = (
+        f"root:x:0:0:root user:/var/empty:{_SHELL}\n{passwd}"
+        f"nobody:x:65534:65534:nobody:/var/empty:{_SHELL}\n"
+    )
+    return (
+        _alone(_file("etc/passwd", users)),
+        _alone(_file("etc/group", f"root:x:0:\n{group}nobody:x:65534:\n")),
+        _alone(_file("etc/nsswitch.conf", "hosts: files dns\n")),
+        _alone(Item(EntryPath("var/empty"), EntryType.DIRECTORY, 0o555)),
+    )
 
 
 def add_groups(groups: Iterable[Group], files: RootFiles) -> None:
@@ -121,18 +135,6 @@ def _file(path: str, content: str, *, mode: int = 0o644) -> Item:
     return Item(EntryPath(path), EntryType.FILE, mode, content.encode("ascii"))
 
 
-_FAKE_NSS = (
-    _alone(
-        _file(
-            "etc/passwd",
-            f"root:x:0:0:root user:/var/empty:{_SHELL}\n"
-            f"nobody:x:65534:65534:nobody:/var/empty:{_SHELL}\n",
-        )
-    ),
-    _alone(_file("etc/group", "root:x:0:\nnobody:x:65534:\n")),
-    _alone(_file("etc/nsswitch.conf", "hosts: files dns\n")),
-    _alone(Item(EntryPath("var/empty"), EntryType.DIRECTORY, 0o555)),
-)
 _SHADOW = (
     Group(
         (

@@ -1,10 +1,10 @@
 """``--nix-db``: the paths of a registration, checked against the root and put into its database."""
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from rootrun.compose.derivation import parse_derivation
 from rootrun.compose.nix_database.database import SCHEMA, Row, database_of
 from rootrun.compose.nix_database.existing import read_rows
 from rootrun.compose.nix_database.nar import nar_of
@@ -22,9 +22,6 @@ _LOG = join(_PLACE, "db.sqlite-wal")
 _LOG_INDEX = join(_PLACE, "db.sqlite-shm")
 _ROOTS = EntryPath("nix/var/nix/gcroots/docker")
 _DERIVATION = ".drv"
-# The outputs come first; none of the four strings of one can hold what needs an escape.
-_OUTPUTS = re.compile(rb'Derive\(\[((?:\("[^"\\]*","[^"\\]*","[^"\\]*","[^"\\]*"\),?)*)\],')
-_OUTPUT = re.compile(rb'\("([^"]*)","([^"]*)",')
 
 
 def load(paths: Iterable[ValidPath], files: RootFiles, *, scratch: Path, mtime_s: int) -> None:
@@ -121,13 +118,12 @@ def _row(registered: ValidPath, files: RootFiles, mtime_s: int) -> Row:
 
 
 def _outputs(path: StorePath, files: RootFiles) -> Iterator[tuple[str, str]]:
-    """Yield name and path of each output of a derivation, but for paths that are not known yet."""
-    match = _OUTPUTS.match(files.read(join(_STORE, _name(path))))
-    if match is None:
-        raise _refused(path, "is no derivation in ATerm form")
-    for name, output in _OUTPUT.findall(match[1]):
-        if output:
-            yield os.fsdecode(name), os.fsdecode(output)
+    """Return name and path of each output of a derivation, but for paths that are not known yet."""
+    try:
+        derivation = parse_derivation(files.read(join(_STORE, _name(path))))
+    except ValueError as error:
+        raise _refused(path, str(error)) from error
+    return ((name, output) for name, output in derivation.outputs if output)
 
 
 def _unreferenced(registered: Iterable[ValidPath]) -> list[StorePath]:

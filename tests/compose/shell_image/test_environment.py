@@ -1,0 +1,82 @@
+"""A shell image's variables are those of a builder, and what cannot be one is told."""
+
+import pytest
+
+from rootrun.compose.derivation import Derivation
+from rootrun.compose.shell_image.environment import (
+    ShellSettings,
+    check_shell,
+    files_of_attributes,
+    shell_environment,
+)
+from rootrun.errors import UsageError
+
+_SETTINGS = ShellSettings(shell="/nix/store/x-bash/bin/bash")
+_PLACES = dict.fromkeys(("NIX_BUILD_TOP", "TMPDIR", "TEMPDIR", "TMP", "TEMP", "PWD"), "/build")
+
+
+def derivation(**environment: str) -> Derivation:
+    """Return a derivation with one output."""
+    return Derivation(
+        outputs=(("out", "/nix/store/x-a"),),
+        builder="/bin/sh",
+        args=("-c", "echo built by $0 'with $out'"),
+        environment=tuple(environment.items()),
+    )
+
+
+def test_a_builder_s_variables_are_there() -> None:
+    assert shell_environment(derivation(a="1"), _SETTINGS) == {
+        "PATH": "/nix/store/x-bash/bin:/usr/local/bin",
+        "HOME": "/build",
+        "NIX_STORE": "/nix/store",
+        "NIX_BUILD_CORES": "1",
+        "out": "/nix/store/x-a",
+        "a": "1",
+        **_PLACES,
+        "TERM": "xterm-256color",
+    }
+
+
+def test_the_derivation_wins_but_over_the_places_to_work_in() -> None:
+    given = derivation(PATH="/p", HOME="/h", TMP="/t", PWD="/w", SSL_CERT_FILE="/c")
+    found = shell_environment(given, _SETTINGS._replace(bundle="/b"))
+    assert (found["PATH"], found["HOME"], found["TMP"], found["PWD"]) == (
+        *("/p", "/h"),
+        *("/build", "/build"),
+    )
+    assert (found["SSL_CERT_FILE"], found["NIX_SSL_CERT_FILE"]) == ("/c", "/b")
+
+
+def test_attributes_as_files_are_named_by_variables() -> None:
+    given = derivation(passAsFile="text gone", text="content")
+    found = shell_environment(given, _SETTINGS)
+    assert "text" not in found
+    assert "gonePath" not in found
+    assert files_of_attributes(given) == {found["textPath"]: "content"}
+
+
+@pytest.mark.parametrize(
+    ("given", "settings", "message"),
+    [
+        (derivation(__json="{}"), _SETTINGS, "shell image: x.drv: a derivation with structured"),
+        (derivation(a="\udcff"), _SETTINGS, "shell image: x.drv: 'a': not UTF-8"),
+        (
+            derivation(),
+            _SETTINGS._replace(command="a", run="b"),
+            "--command: not possible together with --run",
+        ),
+        (derivation(), ShellSettings(shell="bash"), "--shell: 'bash': not an absolute path"),
+    ],
+    ids=["structured", "bytes", "both", "relative"],
+)
+def test_what_cannot_be_a_shell_image_is_told(
+    given: Derivation, settings: ShellSettings, message: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        check_shell("x.drv", given, settings)
+    assert str(caught.value).startswith(message)
+
+
+def test_all_else_can() -> None:
+    check_shell("x.drv", derivation(a="é"), _SETTINGS._replace(command="a"))
