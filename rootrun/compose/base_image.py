@@ -114,7 +114,7 @@ def opened_base(
     """
     with ExitStack() as cleanup:
         own = scratch / "cache"
-        store = _open_cache(cleanup, places.cache_directory, kind=id_map.key)
+        store = _open_cache(cleanup, places.cache_directory, kind=id_map.key, aside=scratch)
         stays = store is not None
         store = store or cleanup.enter_context(open_store(own, kind=id_map.key))
         blobs = VerifiedBlobs(store.directory / VERIFIED)
@@ -135,11 +135,14 @@ def opened_base(
         yield Base(image, unpacker, unpacker_of_new, verification=verification, cache=cache)
 
 
-def _open_cache(cleanup: ExitStack, directory: Path | None, *, kind: str) -> LayerStore | None:
+def _open_cache(
+    cleanup: ExitStack, directory: Path | None, *, kind: str, aside: Path
+) -> LayerStore | None:
     """Open the caller's cache; None where there is none that can be used."""
     if directory is not None:
         try:
-            return cleanup.enter_context(open_store(directory.absolute(), kind=kind))
+            store = open_store(directory.absolute(), kind=kind, aside=aside)
+            return cleanup.enter_context(store)
         except StoreError as error:
             log.warning("passing over the cache: %s", error)
     return None

@@ -46,14 +46,16 @@ STORE_LOCK = "store"
 VERIFIED = "verified"
 WHITEOUT = "whiteout"
 
+_RANDOM_BYTES = 6
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class LayerStore:
     """The layers unpacked under one kind of id map. Use it inside that id map only."""
 
-    def __init__(self, directory: Path, *, kind: str) -> None:
+    def __init__(self, directory: Path, *, kind: str, aside: Path | None = None) -> None:
         self.directory = directory
+        self._aside = aside
         self._layers = directory / LAYERS / kind
         self._kind = kind
 
@@ -111,12 +113,20 @@ class LayerStore:
                 record = _fill(making, unpack, key=entry.name)
                 os.rename(making, entry)
             except BaseException:
-                remove_tree(making.name, directory_fd=layers_fd)
+                self._discard(making.name, layers_fd)
                 raise
         finally:
             os.close(layers_fd)
         log.debug("cached layer %s for id map %s", entry.name, self._kind)
         return UnpackedLayer(tree=entry / TREE, record=record)
+
+    def _discard(self, name: str, layers_fd: int) -> None:
+        """Remove what a run has made in vain, or set it aside: then its end need not wait."""
+        if self._aside is not None:
+            discarded = self._aside / f"discarded-{os.urandom(_RANDOM_BYTES).hex()}"
+            with suppress(OSError):  # EXDEV, where it is on another file system
+                os.rename(name, discarded, src_dir_fd=layers_fd)
+        remove_tree(name, directory_fd=layers_fd)
 
     def _lock_path(self, key: str) -> Path:
         return self.directory / LOCKS / f"{self._kind}.{key}"
@@ -161,10 +171,11 @@ def _load(entry: Path) -> UnpackedLayer | None:
 
 
 @contextmanager
-def open_store(directory: Path, *, kind: str) -> Iterator[LayerStore]:
+def open_store(directory: Path, *, kind: str, aside: Path | None = None) -> Iterator[LayerStore]:
     """Open the cache at ``directory`` for runs under the id map ``kind``, making it if need be.
 
-    While it is open, nobody prunes it. Raises StoreError if it cannot be
+    While it is open, nobody prunes it. What fails to be made in it is moved to ``aside``, if that
+    is given and on the same file system; the caller removes it. Raises StoreError if it cannot be
     written or is not the caller's: its content would not be trustworthy.
     """
     with ExitStack() as cleanup:
@@ -174,7 +185,7 @@ def open_store(directory: Path, *, kind: str) -> Iterator[LayerStore]:
         except OSError as error:
             path = error.filename or directory
             raise StoreError(f"open the cache: {path}: {error.strerror}") from error
-        yield LayerStore(directory, kind=kind)
+        yield LayerStore(directory, kind=kind, aside=aside)
 
 
 def _prepare(directory: Path, *, kind: str) -> str:

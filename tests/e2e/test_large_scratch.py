@@ -12,6 +12,7 @@ from tests.support.image_check import assert_image_valid
 from tests.support.program import clean_environment, installation
 from tests.support.removers import becomes_empty
 from tests.support.require import require_program
+from tests.support.tarball import directory, file, tarball
 from tests.support.users import processes_of
 from tests.support.workplace import Workplace
 
@@ -71,6 +72,20 @@ def test_that_of_an_interrupted_run_goes_too(large: Workplace) -> None:
         process.communicate()
     assert process.returncode == 128 + signal.SIGTERM
     wait_for_nothing(large)
+
+
+def test_what_was_unpacked_in_vain_goes_with_it(large: Workplace) -> None:
+    files = [file(f"d/{number}", b"x") for number in range(2000)]
+    large.base("cut.tar", tarball(directory("d"), *files)[:-20000])
+    argv = ("--from", "cut.tar", "--tmpdir", "scratch", "--cache-dir", "cache", "--", "true")
+    assert large.run("--keep", *argv).returncode == 125
+    (kept,) = (large.path / "scratch").iterdir()
+    (unpacked,) = kept.glob("discarded-*")
+    assert len(list((unpacked / "tree" / "d").iterdir())) > 1900
+    kept.rename(large.path / "kept")
+    assert large.run(*argv).returncode == 125
+    wait_for_nothing(large)
+    assert not any((large.path / "cache").glob("layers-*/*/*"))
 
 
 def test_the_output_is_in_place_before_it_is_removed(root_workplace: Workplace) -> None:
