@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from rootrun.compose.content_helpers import Group, add_groups, groups_of
+from rootrun.compose.nix_database.database import require_sqlite
 from rootrun.compose.nix_database.loading import load
 from rootrun.compose.nix_database.registration import ValidPath, parse_registration
 from rootrun.compose.nix_database.store_path import StorePath
@@ -35,6 +36,8 @@ class Additions(NamedTuple):
 
 def additions_of(request: Request) -> Additions:
     """Return what ``request`` asks for; raises UsageError for what cannot be read, or be."""
+    if request.registrations:
+        require_sqlite()
     groups = [group for helper in request.helpers for group in groups_of(helper)]
     return Additions(tuple(groups), _registered(request.registrations))
 

@@ -71,14 +71,22 @@ class Row(NamedTuple):
     outputs: frozenset[tuple[str, str]]  # of a derivation: name and path of each
 
 
-def open_database(place: str) -> "sqlite3.Connection":
-    """Open the SQLite database ``place``; raises UsageError for a Python without the module."""
+def require_sqlite() -> None:
+    """Raise UsageError for a Python whose sqlite3 is missing, or cannot do what is needed."""
     try:
         import sqlite3
-    except ImportError as error:  # as Debian's python3-minimal
-        raise UsageError(
-            f"--nix-db: {error}", hint="this Python was made without its module sqlite3"
-        ) from error
+    except ImportError as error:  # as with Debian's python3-minimal
+        hint = "this Python was installed, or built, without its module sqlite3"
+        raise UsageError(f"--nix-db: {error}", hint=hint) from error
+    if not hasattr(sqlite3.Connection, "serialize"):
+        version = sqlite3.sqlite_version
+        raise UsageError(f"--nix-db: SQLite {version}: was built without SQLITE_SERIALIZE")
+
+
+def open_database(place: str) -> "sqlite3.Connection":
+    """Open the SQLite database ``place``."""
+    import sqlite3
+
     return sqlite3.connect(place, isolation_level=None)
 
 

@@ -26,9 +26,9 @@ def read_rows(path: Path) -> dict[str, Row]:
     A write-ahead log beside it counts, and is merged into it: give it a copy. Raises ImageError
     for a database that is damaged, or has tables that would be lost.
     """
-    connection = open_database(str(path))
-    import sqlite3  # it is there: open_database has it
+    import sqlite3
 
+    connection = open_database(str(path))
     try:
         for caution in _CAUTIONS:
             connection.execute(f"pragma {caution}")

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from rootrun.compose.nix_database.database import Row, database_of
+from tests.support.program import run_python
 
 # What SQLite 3.40, 3.43, 3.46 and 3.50 gave: another library must give the same.
 _KNOWN = {
@@ -90,3 +91,27 @@ def test_rows_can_be_added_and_deleted_afterwards() -> None:
 
 def test_it_can_be_read_where_nothing_can_be_written() -> None:
     assert database_of([])[18:20] == b"\1\1"
+
+
+@pytest.mark.parametrize(
+    ("lack", "message"),
+    [
+        ("sys.modules['sqlite3'] = None", "--nix-db: import of sqlite3 halted"),
+        (
+            "import sqlite3; sqlite3.Connection = type('Connection', (), {})",
+            f"--nix-db: SQLite {sqlite3.sqlite_version}: was built without SQLITE_SERIALIZE",
+        ),
+    ],
+    ids=["module", "serialize"],
+)
+def test_a_python_that_lacks_what_is_needed_is_told(lack: str, message: str) -> None:
+    source = f"""
+import sys
+{lack}
+from rootrun.compose.nix_database.database import require_sqlite
+try:
+    require_sqlite()
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    assert run_python(source).stdout.decode().startswith(f"UsageError {message}")
