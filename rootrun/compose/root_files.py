@@ -54,10 +54,13 @@ class RootFiles:
     def opened(self, path: EntryPath) -> Iterator[int]:
         """Open the file at ``path`` for reading; raises LayerError for what is no file."""
         directory = self.tree.resolve_directory(parent(path))
-        fd = os.open(_name(path), _OPEN_FILE, dir_fd=directory.fd)
+        try:
+            fd = os.open(_name(path), _OPEN_FILE, dir_fd=directory.fd)
+        except OSError as error:  # which names the last component alone
+            raise OSError(error.errno, error.strerror, f"/{path}") from error
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise LayerError(f"read {path}: {path!r}: is no file")
+                raise LayerError(f"/{path}: is no file")
             yield fd
         finally:
             os.close(fd)

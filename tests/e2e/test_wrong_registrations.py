@@ -187,5 +187,15 @@ def test_a_database_that_is_a_link_is_not_read(workplace: Workplace) -> None:
     target: Path = workplace.write("secret.sqlite", _database(workplace, *_TABLES))
     members = (symlink(_DATABASE, f"{target}"), file("nix/var/nix/db/schema", b"10"))
     line = refusal(workplace, registered(), *members)
-    assert line.startswith("rootrun: error: --nix-db: ")
-    assert "Too many levels of symbolic links" in line
+    assert line.endswith(f"--nix-db: /{_DATABASE}: Too many levels of symbolic links")
+
+
+def test_a_database_that_is_a_directory_is_not_replaced(workplace: Workplace) -> None:
+    members = (file(f"{_DATABASE}/file"), file("nix/var/nix/db/schema", b"10"))
+    line = refusal(workplace, registered(), *members)
+    assert line.endswith(f"--nix-db: in the image: /{_DATABASE}: is no file")
+
+
+def test_a_database_without_a_schema_is_told(workplace: Workplace) -> None:
+    line = refusal(workplace, registered(), file(_DATABASE, _database(workplace, *_TABLES)))
+    assert line.endswith("--nix-db: /nix/var/nix/db/schema: No such file or directory")

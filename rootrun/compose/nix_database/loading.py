@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from rootrun import log
 from rootrun.compose.derivation import parse_derivation
 from rootrun.compose.nix_database.database import SCHEMA, Row, database_of
 from rootrun.compose.nix_database.existing import read_rows
@@ -38,7 +39,9 @@ def load(paths: Iterable[ValidPath], files: RootFiles, *, scratch: Path, mtime_s
     known = _known_rows(files, scratch)
     _check(registration, known, files)
     rows: dict[str, Row] = {path: _row(new, files, mtime_s) for path, new in registration.items()}
-    files.write(_DATABASE, database_of((rows | known).values()), mode=0o644)
+    every = rows | known
+    files.write(_DATABASE, database_of(every.values()), mode=0o644)
+    log.info("nix database: %d paths registered, %d in all", len(every) - len(known), len(every))
     for left in (_LOG, _LOG_INDEX):  # it is merged, and would be merged again
         files.remove(left)
     for name, content, mode in (("schema", b"%d" % SCHEMA, 0o644), ("big-lock", b"", 0o600)):
