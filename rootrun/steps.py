@@ -10,6 +10,7 @@ from rootrun.attempt import Attempt, Job, attempt
 from rootrun.compose.base_image import Base
 from rootrun.errors import LayerError, StoreError, told_as
 from rootrun.image.config import ImageConfig
+from rootrun.image.image import Layer
 from rootrun.image.sink import Sink
 from rootrun.layer.compare import DiffNotes
 from rootrun.layer.diff import Change
@@ -55,10 +56,14 @@ def make_layers(ground: Ground, plans: Iterable[LayerPlan], *, progress: Progres
             if maker.take(plan):
                 continue
             if copying is None:
-                base.unpack()  # before it is copied: what was unpacked is verified
-                copying = beside.enter_context(_copying_base(ground))
+                copying = beside.enter_context(
+                    _copying_base(ground, base.is_verified_once_unpacked())
+                )
+                base.unpack()
             maker.make(plan, copying)
-        copying = copying or beside.enter_context(_copying_base(ground))
+        copying = copying or beside.enter_context(
+            _copying_base(ground, base.verification.is_verified)
+        )
         copying.wait()
         progress.ended("wait for base copy")
         progress.ran_beside("base copy", copying.wall_s)
@@ -66,8 +71,9 @@ def make_layers(ground: Ground, plans: Iterable[LayerPlan], *, progress: Progres
     return MadeLayers(tuple(maker.layers), maker.usage, maker.backend)
 
 
-def _copying_base(ground: Ground) -> AbstractContextManager[ChildTask]:
-    is_verified = ground.base.verification.is_verified
+def _copying_base(
+    ground: Ground, is_verified: Callable[[Layer], bool]
+) -> AbstractContextManager[ChildTask]:
     return run_in_child(lambda: ground.sink.write_base(is_verified), name="copy base")
 
 

@@ -8,7 +8,7 @@ from rootrun import log
 from rootrun.compose.pull import pulled
 from rootrun.errors import StoreError
 from rootrun.image.image import Layer
-from rootrun.image.source import Image, open_image
+from rootrun.image.source import Image, open_image, open_layer
 from rootrun.layer.stack import LayerStack
 from rootrun.namedtuple import NamedTuple
 from rootrun.progress import Progress
@@ -56,6 +56,21 @@ class Base:
         self._stack: LayerStack | None = None
         self._unpacker_of_new: Unpacker | None = None
         self._waiting: list[Layer] = []
+        self._awaited: list[Layer] = []
+
+    def is_verified_once_unpacked(self) -> Callable[[Layer], bool]:
+        """Return who says of a layer that its blob is right, or that ``unpack`` will not end else.
+
+        So it can be copied beside ``unpack``, which reads and hashes it anyway.
+        """
+        is_verified = self.verification.is_verified
+        if not all(map(is_verified, self._image.layers)):
+            missing = self._unpacker.missing(self._image)
+            self._awaited = [layer for layer in missing if not is_verified(layer)]
+        awaited = {(layer.blob, layer.diff_id, layer.digest) for layer in self._awaited}
+        return lambda layer: (
+            is_verified(layer) or (layer.blob, layer.diff_id, layer.digest) in awaited
+        )
 
     @property
     def stack(self) -> LayerStack:
@@ -66,12 +81,21 @@ class Base:
         """Unpack what the cache lacks, and return the stack of all layers."""
         if self._stack is None:
             self._stack = self._unpacker.unpack(self._image)
+            self._verify_awaited()
         while self._waiting:
             if self._unpacker_of_new is None:
                 self._unpacker_of_new = self._open_unpacker_of_new()
             self._stack = self._unpacker_of_new.lay(self._waiting[0], self._stack)
             del self._waiting[0]
         return self._stack
+
+    def _verify_awaited(self) -> None:
+        """Read what was to be read while it was unpacked, and another run unpacked meanwhile."""
+        for layer in self._awaited:
+            if not self.verification.is_verified(layer):
+                with open_layer(layer) as stream:
+                    stream.verify()
+                self.verification.note(layer, digest=stream.digest)
 
     def lay(self, layer: Layer) -> None:
         """Lay ``layer`` on top; its blob must be readable as long as ``stack`` is asked for."""

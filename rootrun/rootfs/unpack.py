@@ -44,6 +44,11 @@ class Unpacker:
             stack = self.lay(layer, stack)
         return stack
 
+    def missing(self, image: Image) -> list[Layer]:
+        """Return the layers of ``image`` that ``unpack`` would have to read now."""
+        layers = _effective(image.layers)
+        return [layer for layer in layers if not self._store.has(_key(layer, {}))]
+
     def lay(self, layer: Layer, stack: LayerStack) -> LayerStack:
         """Return ``stack``, or another, with ``layer`` on top; else as ``unpack`` does."""
         plain = self._fetch(layer, {})
