@@ -15,6 +15,7 @@ from tests.e2e.conftest import CALLERS, workplace_of
 from tests.support.attacks import ATTACKS, Attack
 from tests.support.images import assert_image_valid
 from tests.support.public import make_public_directory, remove_directory
+from tests.support.removers import becomes_empty
 from tests.support.unpacking import SECRET, plant_victims, state_of
 from tests.support.users import Account
 from tests.support.workplace import Workplace, busybox_layer
@@ -40,7 +41,7 @@ class Scene(NamedTuple):
         done = self.place.run("--from", "base.tar", *PLACES, *self.place.options, *command)
         errors = done.stderr.decode()
         assert state_of(*self.victims) == self.before
-        assert os.listdir(self.place.path / "scratch") == []
+        assert becomes_empty(self.place.path / "scratch")
         assert done.returncode == (EXIT_ROOTRUN_FAILED if attack.refused else 0), errors
         assert output.exists() == (not attack.refused)
         if output.exists():
