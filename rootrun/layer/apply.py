@@ -25,6 +25,8 @@ from rootrun.layer.source import Readable
 from rootrun.layer.tar_reader import TarReader
 from rootrun.layer.whiteout import Marker, MarkerKind, parse_marker
 
+_FILE = EntryType.FILE
+
 
 def apply_layer(
     stream: Readable,
@@ -91,13 +93,16 @@ class _Unpacker:
     def place(self, entry: Entry) -> None:
         """Unpack ``entry``, whose content is what the reader stands before."""
         self._ledger.entry_count += 1
-        marker = parse_marker(entry.path)
+        path = entry.path
+        marker = parse_marker(path)
         if marker is not None:
             self._obey(marker)
-        elif entry.path == ROOT:
+        elif not path:
             self._place_root(entry)
+        elif entry.type is _FILE:
+            self._nodes.file(self._ground.place_of(path), entry, self._reader)
         else:
-            self._make(self._ground.place_of(entry.path), entry)
+            self._make(self._ground.place_of(path), entry)
 
     def _obey(self, marker: Marker) -> None:
         if marker.kind is MarkerKind.OPAQUE:
@@ -111,9 +116,7 @@ class _Unpacker:
         self._nodes.adorn_directory(self._ground.directory_of(ROOT), entry)
 
     def _make(self, place: Place, entry: Entry) -> None:
-        if entry.type is EntryType.FILE:
-            self._nodes.file(place, entry, self._reader)
-        elif entry.type is EntryType.DIRECTORY:
+        if entry.type is EntryType.DIRECTORY:
             self._nodes.directory(place, entry)
         elif entry.type is EntryType.SYMLINK:
             self._nodes.symlink(place, entry)

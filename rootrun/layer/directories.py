@@ -20,14 +20,18 @@ def finish_directories(tree_fd: int, ledger: Ledger) -> None:
     """
     here, fd = ROOT, os.open(".", _OPEN_DIRECTORY, dir_fd=tree_fd)
     try:
-        for path in sorted(ledger.directories, key=_tree_order):
+        paths = sorted(ledger.directories, key=_tree_order)
+        for path, following in zip(paths, [*paths[1:], ROOT], strict=True):
             if path == ROOT:
                 continue
             while here != parent(path):
                 here, fd = _leave(here, fd, ledger)
             below_fd = os.open(path.rpartition("/")[2], _OPEN_DIRECTORY, dir_fd=fd)
-            os.close(fd)
-            here, fd = path, below_fd
+            if parent(following) == path:
+                os.close(fd)
+                here, fd = path, below_fd
+            else:  # most have no directory in them, and no way up is needed
+                _finish_and_close(path, below_fd, ledger)
         while here != ROOT:
             here, fd = _leave(here, fd, ledger)
         _finish(ROOT, fd, ledger)
@@ -54,18 +58,23 @@ def _leave(path: EntryPath, fd: int, ledger: Ledger) -> tuple[EntryPath, int]:
     return parent(path), above_fd
 
 
+def _finish_and_close(path: EntryPath, fd: int, ledger: Ledger) -> None:
+    try:
+        _finish(path, fd, ledger)
+    finally:
+        os.close(fd)
+
+
 def _finish(path: EntryPath, fd: int, ledger: Ledger) -> None:
     wanted = ledger.directories[path]
-    mode = set_directory_mode(fd, wanted.mode)
+    status = os.fstat(fd)
+    mode = stat.S_IMODE(status.st_mode)
+    if mode != wanted.mode:
+        mode = set_directory_mode(fd, wanted.mode)
     time_ns = wanted.mtime_s * 1_000_000_000
     os.utime(fd, ns=(time_ns, time_ns))
-    status = os.fstat(fd)
-    ledger.add_other(
-        path,
-        st_mode=stat.S_IFDIR | mode,
-        mtime_s=wanted.mtime_s,
-        held=held_of(fd, status),
-    )
+    held = held_of(fd, status, may_have_xattrs=path == ROOT or path in ledger.with_xattrs)
+    ledger.add_other(path, st_mode=stat.S_IFDIR | mode, mtime_s=wanted.mtime_s, held=held)
     if mode != wanted.mode and path not in ledger.entries:
         xattrs = kept_xattrs(fd)
         recorded = Recorded(

@@ -64,17 +64,14 @@ def is_checksum_right(block: bytes) -> bool:
     # Both sums are in use: old tars added chars that are signed on some machines (tar(5)).
     field = block[148:156]
     expected = parse_number(field)
-    unsigned = _sum(block[:256]) + _sum(block[256:]) - _sum(field) + 8 * ord(" ")
+    # The low half of an Adler-32 is 1 and the bytes, modulo 65521 (RFC 1950): up to 256 bytes
+    # it is their sum. Adding up the bytes of each header takes six times as long.
+    sums = (adler32(block[:256]) & 0xFFFF) + (adler32(block[256:]) & 0xFFFF) - 2
+    unsigned = sums - sum(field) + 8 * ord(" ")
     if expected == unsigned:
         return True
     rest = block[:148] + block[156:]
     return expected == unsigned - 256 * sum(byte >= 0x80 for byte in rest)
-
-
-def _sum(part: bytes) -> int:
-    # The low half of an Adler-32 is 1 and the bytes, modulo 65521 (RFC 1950): up to 256 bytes
-    # it is their sum. Adding up the bytes of each header takes six times as long.
-    return (adler32(part) & 0xFFFF) - 1
 
 
 def _name(block: bytes) -> bytes:

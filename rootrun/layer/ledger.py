@@ -43,6 +43,7 @@ class Ledger:
         self.entries: dict[EntryPath, Recorded] = {}
         self.implicit: set[EntryPath] = set()
         self.opaque: set[EntryPath] = set()
+        self.with_xattrs: set[EntryPath] = set()  # the directories that can have any
         self.unmarked: set[EntryPath] = set()  # lack a mark of overlayfs on the disk
         self.foreign_links: dict[EntryPath, EntryPath] = {}
         self.set_ids: set[EntryPath] = set()

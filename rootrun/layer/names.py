@@ -26,23 +26,15 @@ def entry_path(name: bytes) -> EntryPath:
     Raises UnsafeEntryError for a name with ``..``, also where it would end inside:
     no tool writes such names.
     """
-    path = _usual_path(name)
-    if path is None:
+    rest = name[2:] if name[:2] == b"./" else name
+    if rest[:1] in _TO_CLEAN or b"//" in rest or b"/." in rest or b"\0" in rest:
         path = clean_name(name)
         if ".." in path and ".." in path.split("/"):
             raise UnsafeEntryError(f"unpack layer: {_shown(name)!r}: leaves the rootfs")
+    else:  # so no part is empty or begins with a dot: the usual names take no longer way
+        path = fs_decode(rest[:-1] if rest[-1:] == b"/" else rest)
     check_length(path)
     return EntryPath(path)
-
-
-def _usual_path(name: bytes) -> str | None:
-    """Return the path of a name that has nothing to clean but ``./`` before and ``/`` behind it."""
-    if name.startswith(b"./"):
-        name = name[2:]
-    # So no part of it is empty, and none but those told here begins with a dot.
-    if name[:1] in _TO_CLEAN or b"//" in name or b"/." in name or b"\0" in name:
-        return None
-    return fs_decode(name[:-1] if name.endswith(b"/") else name)
 
 
 def check_length(path: str) -> None:

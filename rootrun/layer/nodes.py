@@ -90,7 +90,9 @@ class Nodes:
             is_true = self._owners.change(directory.fd, (entry.uid, entry.gid))
         else:
             is_true = self._owners.give(directory.fd, entry)
-        is_true &= set_xattrs(directory.fd, xattrs)
+        if xattrs:
+            is_true &= set_xattrs(directory.fd, xattrs)
+            self._ledger.with_xattrs.add(directory.path)
         self._ledger.add_directory(directory.path, mode=entry.mode, mtime_s=entry.mtime_s)
         if not is_true:
             self._record(directory.path, entry, mode=entry.mode, xattrs=xattrs)
@@ -141,8 +143,10 @@ class Nodes:
         self._ledger.add_other(place.path, st_mode=_WHITEOUT)
         # Else readdir(3) shows the name where only one layer has the directory
         # (fs/overlayfs/inode.c, "non-merge dir that may have whiteouts").
+        directory = parent(place.path)
+        self._ledger.with_xattrs.add(directory)
         if not set_xattrs(place.directory_fd, {ORIGIN_XATTR: b""}):
-            self._ledger.unmarked.add(parent(place.path))
+            self._ledger.unmarked.add(directory)
 
     def _finish(self, place: Place, entry: Entry, *, st_mode: int, mode: int) -> None:
         directory_fd, name, path = place

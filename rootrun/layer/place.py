@@ -76,7 +76,7 @@ class Ground:
         above, _, name = path.rpartition("/")
         fd, real_above = self._tree.resolve_directory(EntryPath(above))
         if real_above == above:
-            return Place(fd, name, path)
+            return tuple.__new__(Place, (fd, name, path))  # in half the time
         real = join(real_above, name)
         check_length(real)
         return Place(fd, name, real)
@@ -128,6 +128,7 @@ class Ground:
         """Make a directory hide what lower layers have in it (overlayfs.rst, Whiteouts)."""
         if directory.path not in self._ledger.opaque:
             self._ledger.opaque.add(directory.path)
+            self._ledger.with_xattrs.add(directory.path)
             if not set_xattrs(directory.fd, {OPAQUE_XATTR: b"y"}):
                 self._ledger.unmarked.add(directory.path)
 
