@@ -5,14 +5,17 @@
     image source -> layer store -> rootfs -> sandbox -> diff -> layer writer -> image sink
 """
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from pathlib import Path
 
 from rootrun import log
 from rootrun.compose.base_image import opened_base, opened_image
 from rootrun.dataclass import replace
 from rootrun.errors import ImageError, told_as
-from rootrun.image.digest import digest_of, hex_of
+from rootrun.image.config import ImageConfig
+from rootrun.image.digest import Digest, digest_of, hex_of
 from rootrun.image.image import Image
 from rootrun.image.sink import Sink, open_sink
 from rootrun.plan import check_before_run, describe, plan_layers, planned_config
@@ -60,7 +63,9 @@ def run(request: Request, *, progress: Progress) -> RunResult:
         )
         ground = Ground(request, config, id_map, base, sink, scratch)
         made = make_layers(ground, plans, progress=progress)
-        result = _finish(request, image, sink, made)
+        result = finish_image(
+            request, image, sink, made, config_of=partial(planned_config, request, image.config)
+        )
         sink.commit()
         base.verification.remember()
         progress.ended("output")
@@ -73,12 +78,22 @@ def _open_output(request: Request, image: Image, scratch: Path) -> AbstractConte
     )
 
 
-def _finish(request: Request, image: Image, sink: Sink, made: MadeLayers) -> RunResult:
-    """Write what describes the image; a tag that was not given comes from its content."""
-    diff_ids = tuple(layer.diff_id for layer in sink.layers)
-    content = planned_config(request, image.config, diff_ids).to_bytes()
+def finish_image(
+    request: Request,
+    image: Image,
+    sink: Sink,
+    made: MadeLayers,
+    *,
+    config_of: Callable[[tuple[Digest, ...]], ImageConfig],
+) -> RunResult:
+    """Write what describes the image on top of ``image``, and return what it is.
+
+    ``config_of`` tells the configuration by the diff_ids. A tag that was not given comes from the
+    content.
+    """
+    content = config_of(tuple(layer.diff_id for layer in sink.layers)).to_bytes()
     image_id = digest_of(content)
-    tag = request.tag or hex_of(image_id)[:_TAG_LENGTH]
+    tag = tag_of(request, image_id)
     written = sink.finish(content, names=(f"{request.name}:{tag}",))
     return RunResult(
         image_id=image_id,
@@ -92,3 +107,8 @@ def _finish(request: Request, image: Image, sink: Sink, made: MadeLayers) -> Run
         rootfs=made.backend,
         usage=made.usage,
     )
+
+
+def tag_of(request: Request, image_id: Digest) -> str:
+    """Return the tag of the image ``image_id``."""
+    return request.tag or hex_of(image_id)[:_TAG_LENGTH]

@@ -52,7 +52,8 @@ _MAY_IMPORT = {
         *("sandbox", "compose"),
     },
     "pipeline": {"steps", "plan", *_VALUES, *_FORMATS, "sandbox", "rootfs", "compose"},
-    "cli": {*_VALUES, *_FORMATS, "store", "sandbox", "compose", "pipeline"},
+    "layered": {"pipeline", "steps", "plan", *_VALUES, *_FORMATS, "sandbox", "rootfs", "compose"},
+    "cli": {*_VALUES, *_FORMATS, "store", "sandbox", "compose", "pipeline", "layered"},
     "loading": set[str](),
     "__main__": {"cli", "loading"},
 }

@@ -2,6 +2,7 @@
 
 from rootrun.cli import image_values, options, values
 from rootrun.cli.grammar import Command, Group, Option
+from rootrun.cli.layered_options import LAYERED
 
 _TALK = (*options.MESSAGES, options.HELP)
 
@@ -10,7 +11,7 @@ MAIN = Command(
     (
         "usage: rootrun [--from IMAGE] --script FILE [--script FILE ...] [-o OUTPUT] [OPTION ...]",
         "       rootrun [--from IMAGE] [OPTION ...] -- COMMAND [ARG ...]",
-        "       rootrun doctor | export | cache | completion | help   (each has its own --help)",
+        "       rootrun doctor | export | layered | cache | completion | help   (each has --help)",
     ),
     (options.IMAGE, options.SANDBOX, options.LAYER, options.OUTPUT, options.GENERAL),
     epilog="""\
@@ -115,4 +116,5 @@ HELP = Command(
 Shows the manual page rootrun(1).""",
 )
 
-SUBCOMMANDS = {command.name: command for command in (DOCTOR, EXPORT, CACHE, COMPLETION, HELP)}
+_ALL = (DOCTOR, EXPORT, LAYERED, CACHE, COMPLETION, HELP)
+SUBCOMMANDS = {command.name: command for command in _ALL}

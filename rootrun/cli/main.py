@@ -92,6 +92,10 @@ def _job_of(command: Command) -> Callable[[Options], int]:
             from rootrun.cli.export import run_export
 
             return run_export
+        case "layered":
+            from rootrun.cli.layered import run_layered
+
+            return run_layered
         case "cache":
             from rootrun.cli.cache import run_cache
 

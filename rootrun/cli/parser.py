@@ -80,6 +80,12 @@ class Options:
     action: str
     shell: str
     unused_for: float | None
+    closures: list[Path]
+    contents: list[Path]
+    store_dir: str | None
+    layering: str | None
+    pipeline: list[object] | None
+    no_store_paths: bool
     command: tuple[str, ...]  # what stood behind --
 
 

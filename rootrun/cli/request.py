@@ -40,7 +40,18 @@ DEFAULT_CREATED = "1970-01-01T00:00:01Z"
 
 
 def make_request(options: Options) -> Request:
-    """Return what ``options`` ask for; raise UsageError for what cannot be.
+    """Return what ``options`` ask for; raise UsageError for what cannot be."""
+    brought = (*options.copies, *options.helpers, *options.registrations)
+    if not options.scripts and not options.command and not brought:
+        raise UsageError(
+            "nothing to do: neither --script FILE nor -- COMMAND nor --copy PATH is given",
+            hint="see rootrun --help",
+        )
+    return request_of(options)
+
+
+def request_of(options: Options) -> Request:
+    """Return what ``options`` ask for, which may be nothing; raise UsageError as above.
 
     Reads no image, but sees that each file named for input is there: a run of
     minutes must not end because a name was misspelt.
@@ -82,12 +93,6 @@ def _copies(options: Options) -> tuple[CopyIn, ...]:
 def _check_task(options: Options) -> None:
     if options.scripts and options.command:
         raise UsageError("--script: not possible together with -- COMMAND")
-    brought = (*options.copies, *options.helpers, *options.registrations)
-    if not options.scripts and not options.command and not brought:
-        raise UsageError(
-            "nothing to do: neither --script FILE nor -- COMMAND nor --copy PATH is given",
-            hint="see rootrun --help",
-        )
     from_stdin = [path for path in options.scripts if path == STDIN]
     if options.base and options.base.path == STDIN:
         from_stdin.append(STDIN)
@@ -160,7 +165,7 @@ def _check_result_files(options: Options, output: OutputReference) -> None:
 def _output(options: Options) -> OutputReference:
     if options.output:
         return options.output
-    if name := _given_name(options):
+    if name := given_name(options):
         file_name = name.rpartition("/")[2]
     else:
         base = reference_stem(options.base) or ("stdin" if options.base else "scratch")
@@ -179,7 +184,8 @@ def _task_stem(options: Options) -> str:
     return options.helpers[0].kind.value if options.helpers else "nix-db"
 
 
-def _given_name(options: Options) -> str | None:
+def given_name(options: Options) -> str | None:
+    """Return the name that the image is given, None if it is to come from what is done."""
     tags = (options.tag, _archive_tag(options.output))
     return options.name or next((tag.name for tag in tags if tag and tag.name), None)
 
@@ -192,7 +198,7 @@ def _archive_tag(output: OutputReference | None) -> Tag | None:
 
 def _name(options: Options) -> str:
     base = reference_stem(options.base)
-    return _given_name(options) or name_from_stems(base, _task_stem(options))
+    return given_name(options) or name_from_stems(base, _task_stem(options))
 
 
 def _tag(options: Options, output: OutputReference) -> str | None:

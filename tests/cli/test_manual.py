@@ -18,6 +18,7 @@ _SECTIONS = (
         "LAYERS OF SEVERAL SCRIPTS",
         "THE STEP CACHE",
         "THE NIX DATABASE",
+        "LAYERED IMAGES",
         "ENVIRONMENT",
         "EXIT STATUS",
         "FILES",

@@ -1,0 +1,155 @@
+"""A run of ``rootrun layered``, told from top to bottom: paths of a store in, an image out.
+
+::
+
+    closure -> layers of store paths -> links and scripts on top, as in any run -> image sink
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from rootrun import log
+from rootrun.compose.base_image import opened_base, opened_image
+from rootrun.compose.layered.blobs import made_blobs
+from rootrun.compose.layered.contents import link_contents
+from rootrun.compose.layered.layer_plan import (
+    StoreLayer,
+    available_layers,
+    check_contents,
+    plan_store_layers,
+    read_closure,
+)
+from rootrun.compose.layered.request import LayeredRequest
+from rootrun.dataclass import replace
+from rootrun.errors import ImageError, told_as
+from rootrun.image.config import ImageConfig
+from rootrun.image.derive import derive_config
+from rootrun.image.digest import Digest
+from rootrun.image.image import Image
+from rootrun.image.sink import Sink, open_sink
+from rootrun.namedtuple import NamedTuple
+from rootrun.pipeline import finish_image
+from rootrun.plan import LayerPlan, check_before_run, created_by, describe, plan_layers
+from rootrun.progress import Progress
+from rootrun.request import CopyIn, Request
+from rootrun.result import LayerResult, RunResult
+from rootrun.rootfs.scratch import scratch_directory, sweep_dead
+from rootrun.sandbox.idmap_choice import choose_id_map
+from rootrun.sandbox.userns import enter_namespaces
+from rootrun.steps import Ground, make_layers
+
+
+class _Plan(NamedTuple):
+    """What is to be made, bottom first."""
+
+    store_layers: tuple[StoreLayer, ...]
+    request: Request  # of what comes on top of them
+    layers: tuple[LayerPlan, ...]  # then
+
+    def config_of(self, image: Image, diff_ids: tuple[Digest, ...]) -> ImageConfig:
+        """Return the configuration of the new image on top of ``image``."""
+        steps = [f"rootrun layered {' '.join(layer.paths)}" for layer in self.store_layers]
+        request = self.request
+        return derive_config(
+            image.config,
+            architecture=request.architecture,
+            diff_ids=diff_ids,
+            edits=request.edits,
+            created=request.created,
+            created_by=(*steps, *(created_by(request) if self.layers else ())),
+        )
+
+
+def run_layered(request: LayeredRequest, *, progress: Progress) -> RunResult:
+    """Write the image that ``request`` asks for, and return what it is.
+
+    Turns this process into root of new namespaces, for good. Raises RootrunError, or Interrupted;
+    then there is no output, and nothing else is left.
+    """
+    run = request.run
+    with ExitStack() as cleanup:  # undone in reverse order
+        scratch = cleanup.enter_context(scratch_directory(run.scratch))
+        with told_as(ImageError, "read image", "the base"):
+            image = cleanup.enter_context(opened_image(run.image_choice, scratch=scratch))
+        progress.ended("open image")
+        plan = _plan(request, image, tree=scratch / "contents")
+        config = plan.config_of(image, image.config.diff_ids)
+        check_before_run(plan.request, image, config)
+        progress.ended("layers of the store")
+
+        id_map = enter_namespaces(choose_id_map(run.sandbox.id_map))
+        log.info("id map: %s", describe(id_map))
+        sweep_dead(scratch)
+        progress.ended("namespaces")
+        sink = cleanup.enter_context(
+            open_sink(run.output, base=image.layers, scratch=scratch, compression=run.compression)
+        )
+        base = cleanup.enter_context(
+            opened_base(
+                image, scratch=scratch, places=run.scratch, id_map=id_map, progress=progress
+            )
+        )
+        results = []
+        for layer in _store_layers(request, plan.store_layers, sink, scratch=scratch):
+            if run.has_steps:  # else nobody looks at what is in the store
+                base.lay(sink.layers[-1])
+            results.append(layer)
+        progress.ended("pack")
+        ground = Ground(plan.request, config, id_map, base, sink, scratch)
+        made = make_layers(ground, plan.layers, progress=progress)
+        made = made._replace(layers=(*results, *made.layers))
+        result = finish_image(run, image, sink, made, config_of=partial(plan.config_of, image))
+        sink.commit()
+        base.verification.remember()
+        progress.ended("output")
+        return replace(result, id_map=id_map.key)
+
+
+def _plan(request: LayeredRequest, image: Image, *, tree: Path) -> _Plan:
+    """Decide what becomes which layer, and make the links to the contents at ``tree``."""
+    closure = read_closure(request.closures, request.store)
+    check_contents(request.contents, closure, request.store)
+    copies = request.copies
+    if request.linked:
+        link_contents(request.linked, tree=tree)
+        copies = (CopyIn(source=tree), *copies)
+    top = replace(request.run, copies=copies, max_layers=None)  # which is checked here
+    layers = plan_layers(top) if _has_more(top) else ()
+    available = available_layers(
+        max_layers=request.max_layers, below=len(image.layers), above=len(layers)
+    )
+    store_layers: tuple[StoreLayer, ...] = ()
+    if request.has_store_paths:
+        store_layers = plan_store_layers(
+            closure, request.store, how=request.how, available=available
+        )
+    return _Plan(store_layers, top, layers)
+
+
+def _has_more(request: Request) -> bool:
+    """Say whether there is a layer on top of those of the store."""
+    brought = (*request.copies, *request.helpers, *request.registrations)
+    return request.has_steps or bool(brought)
+
+
+def _store_layers(
+    request: LayeredRequest, layers: Sequence[StoreLayer], sink: Sink, *, scratch: Path
+) -> Iterator[LayerResult]:
+    """Add ``layers`` to ``sink``, and yield each when it is there."""
+    blobs = made_blobs(
+        layers,
+        request.store,
+        compression=request.run.compression,
+        directory=scratch / "store-layers",
+    )
+    for blob, entry_count in blobs:
+        sink.add_layer(blob)
+        assert blob.digest is not None
+        yield LayerResult(
+            diff_id=blob.diff_id,
+            digest=blob.digest,
+            size_bytes=blob.blob.size_bytes,
+            entry_count=entry_count,
+        )
