@@ -2,13 +2,15 @@
 
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 
 from rootrun import log
+from rootrun.annotation import TYPE_CHECKING
 from rootrun.attempt import Attempt, Job, attempt
 from rootrun.compose.base_image import Base
 from rootrun.errors import LayerError, StoreError, told_as
+from rootrun.image.compression import Compression
 from rootrun.image.config import ImageConfig
 from rootrun.image.image import Layer
 from rootrun.image.sink import Sink
@@ -23,6 +25,9 @@ from rootrun.result import LayerResult, Usage
 from rootrun.sandbox.child import ChildTask, run_in_child
 from rootrun.sandbox.idmap import IdMap
 from rootrun.sandbox.spec import Outcome
+
+if TYPE_CHECKING:
+    from rootrun.compose.compressed_layers import LayerMemory
 
 _SHORTEST_S = 0.001  # of a timeout: what is left of one may be nothing
 
@@ -127,7 +132,7 @@ class _LayerMaker:
             outcome = first.run(alongside=[copying])
             progress.ended("script", part=job.plan.name)
             with told_as(LayerError, "pack the layer", scratch):
-                layer = _pack(first.changes, self._ground.sink, progress=progress)
+                layer = _pack(first.changes, self._ground, progress=progress)
             if job.request.is_checked:
                 _check(job, first, layer, scratch=scratch, started_s=started_s)
                 progress.ended("second run")
@@ -167,12 +172,19 @@ def _check(
 
 
 def _pack(
-    changes: Callable[[DiffNotes], Iterable[Change]], sink: Sink, *, progress: Progress
+    changes: Callable[[DiffNotes], Iterable[Change]], ground: Ground, *, progress: Progress
 ) -> LayerResult:
     """Pack what the run changed, and tell what the layer does not keep."""
-    notes = DiffNotes()
-    with progress.stage("packing the layer", None) as advance, sink.new_layer() as output:
-        packed = pack_layer(changes(notes), output.write, advance=advance)
+    notes, sink = DiffNotes(), ground.sink
+    with _layer_memory(ground) as memory:
+        with progress.stage("packing the layer", None) as advance, sink.new_layer() as output:
+            if memory:
+                output.remember_with(memory)
+            packed = pack_layer(changes(notes), output.write, advance=advance)
+        if memory:
+            from rootrun.compose.compressed_layers import keep_compressed
+
+            keep_compressed(memory, sink.layers[-1], entry_count=packed.entry_count)
     losses = tuple(notes.lines())
     for loss in losses:
         log.warning("%s", loss)
@@ -186,6 +198,14 @@ def _pack(
         entry_count=packed.entry_count,
         losses=losses,
     )
+
+
+def _layer_memory(ground: Ground) -> "AbstractContextManager[LayerMemory | None]":
+    if ground.request.compression is Compression.NONE:
+        return nullcontext()  # as in most runs, which need not import what follows
+    from rootrun.compose.compressed_layers import layer_memory
+
+    return layer_memory(ground.base.cache, ground.request.compression)
 
 
 def _usage_of(outcome: Outcome) -> Usage:

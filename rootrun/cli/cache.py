@@ -15,6 +15,7 @@ from rootrun.store.maintenance import CachedLayer, list_entries, prune_entries, 
 
 EXIT_DAMAGED = 1
 _STEP = "(step)"  # packed, and of no id map
+_COMPRESSED = "(compressed)"
 _SHOWN_DIGITS = len("sha256:") + 12
 
 
@@ -27,8 +28,11 @@ def run_cache(options: Options) -> int:
     entries = _entries(options, directory)
     if options.json:
         layers = [_to_json(entry) for entry in entries if entry.id_map is not None]
-        steps = [_to_json(entry) for entry in entries if entry.id_map is None]
-        write_out(compact({"layers": layers, "steps": steps}) + "\n")
+        packed = [entry for entry in entries if entry.id_map is None]
+        steps = [_to_json(entry) for entry in packed if entry.is_step]
+        compressed = [_to_json(entry) for entry in packed if not entry.is_step]
+        parts = {"layers": layers, "steps": steps, "compressed": compressed}
+        write_out(compact(parts) + "\n")
     else:
         _print_table(entries)
     is_damaged = options.action == "verify" and any(entry.problem for entry in entries)
@@ -68,9 +72,10 @@ def _print_table(entries: Iterable[CachedLayer]) -> None:
         total_bytes += entry.size_bytes
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.last_used_s))
         problem = f"  {entry.problem}" if entry.problem else ""
+        ids = entry.id_map or (_STEP if entry.is_step else _COMPRESSED)
         lines.append(
             f"{size(entry.size_bytes):>10} {entry.entry_count:>8}  {used}"
-            f"  {entry.diff_id[:_SHOWN_DIGITS]:{_SHOWN_DIGITS}}  {entry.id_map or _STEP}{problem}"
+            f"  {entry.diff_id[:_SHOWN_DIGITS]:{_SHOWN_DIGITS}}  {ids}{problem}"
         )
     lines.append(f"{size(total_bytes):>10} in all")
     write_out("".join(f"{line}\n" for line in lines))

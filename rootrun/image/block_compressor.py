@@ -10,8 +10,8 @@ from rootrun.image.block_pool import BlockPool, PackedBlock
 class BlockMemory(Protocol):
     """Knows blocks that were compressed before. A key is the digest of what a block depends on."""
 
-    def begin(self, key: bytes) -> None:
-        """Get ready for a blob whose first block is ``key``, and which has more of them."""
+    def begin(self, key: bytes, *, offset: int) -> None:
+        """Get ready for a blob of several blocks, of which ``key`` is the first, at ``offset``."""
 
     def recall(self, key: bytes) -> bytes | None:
         """Return the compressed form of the block ``key``, None if unknown. Any thread."""
@@ -77,7 +77,7 @@ class Compressor:
     def _begin(self, block: memoryview) -> bytes:
         self._is_begun = True
         if self._memory is not None:
-            self._memory.begin(_key(self._history, block))
+            self._memory.begin(_key(self._history, block), offset=len(self._format.head))
         return self._format.head
 
     def _packed(self, block: memoryview, history: memoryview) -> PackedBlock:

@@ -10,7 +10,10 @@ from pathlib import Path
 from rootrun.dataclass import dataclass, replace
 from rootrun.errors import RootrunError, StoreError
 from rootrun.layer.checksum import checksum_tree
+from rootrun.layer.record import LayerRecord
 from rootrun.layer.removal import remove_tree
+from rootrun.store.blob_entry import BLOB, FORM_OF_BLOB
+from rootrun.store.compressed_store import COMPRESSED, CompressedRecord, read_compressed
 from rootrun.store.entry import FORM_OF_LAYER, RECORD, TREE, problem_of, read_record
 from rootrun.store.layer_store import (
     LAYERS,
@@ -22,7 +25,7 @@ from rootrun.store.layer_store import (
     check_private,
 )
 from rootrun.store.lock import locked, try_locked
-from rootrun.store.step_store import BLOB, FORM_OF_STEP, STEPS, StepRecord, read_step
+from rootrun.store.step_store import STEPS, StepRecord, read_step
 from rootrun.store.trust import is_trusted, mark_synced
 
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
@@ -32,7 +35,8 @@ _OPEN_DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
 class CachedLayer:
     """An entry of the cache. ``problem`` says what is wrong with it, None for nothing."""
 
-    id_map: str | None  # under which it is unpacked; None: packed, made by a step
+    id_map: str | None  # under which it is unpacked; None: packed
+    is_step: bool  # packed, and what a step made; else packed, and blocks to compress others by
     key: str  # what it is called in the cache
     diff_id: str  # empty where the record does not tell
     size_bytes: int
@@ -87,8 +91,8 @@ def prune_entries(directory: Path, *, unused_for_s: float) -> list[CachedLayer]:
 
 
 def _paths(directory: Path) -> list[Path]:
-    layers, steps = directory / LAYERS, directory / STEPS
-    kinds = [*(layers.iterdir() if layers.is_dir() else ()), steps]
+    layers, packed = directory / LAYERS, (directory / STEPS, directory / COMPRESSED)
+    kinds = [*(layers.iterdir() if layers.is_dir() else ()), *packed]
     return sorted(path for kind in kinds if kind.is_dir() for path in kind.iterdir())
 
 
@@ -110,21 +114,22 @@ def _verify(path: Path, id_maps: Collection[str]) -> CachedLayer:
 def _describe(path: Path) -> CachedLayer:
     size_bytes = entry_count = 0
     last_used_s = 0.0
-    is_step = _is_step(path)
-    diff_id = "" if is_step else f"sha256:{path.name.strip('.').partition('.')[0]}"
-    problem = problem_of(path, FORM_OF_STEP if is_step else FORM_OF_LAYER)
+    is_packed = _is_packed(path)
+    diff_id = "" if is_packed else f"sha256:{path.name.strip('.').partition('.')[0]}"
+    problem = problem_of(path, FORM_OF_BLOB if is_packed else FORM_OF_LAYER)
     if path.name.startswith("."):
         problem = "left unfinished by a run that was killed"
     if problem is None:
         last_used_s = (path / RECORD).stat().st_mtime
         try:
-            record = read_step(path) if is_step else read_record(path)
+            record = _read_packed(path) if is_packed else read_record(path)
             size_bytes, entry_count = record.size_bytes, record.entry_count
-            diff_id = record.diff_id if isinstance(record, StepRecord) else diff_id
+            diff_id = diff_id if isinstance(record, LayerRecord) else record.diff_id
         except StoreError as error:
             problem = str(error)
     return CachedLayer(
-        id_map=None if is_step else path.parent.name,
+        id_map=None if is_packed else path.parent.name,
+        is_step=path.parent.name == STEPS,
         key=path.name,
         diff_id=diff_id,
         size_bytes=size_bytes,
@@ -135,12 +140,16 @@ def _describe(path: Path) -> CachedLayer:
     )
 
 
-def _is_step(path: Path) -> bool:
-    return path.parent.name == STEPS
+def _is_packed(path: Path) -> bool:
+    return path.parent.name in (STEPS, COMPRESSED)
+
+
+def _read_packed(path: Path) -> StepRecord | CompressedRecord:
+    return read_step(path) if path.parent.name == STEPS else read_compressed(path)
 
 
 def _damage(path: Path) -> str | None:
-    if _is_step(path):
+    if _is_packed(path):
         return _damage_of_blob(path)
     try:
         tree_fd = os.open(path / TREE, _OPEN_DIRECTORY)
@@ -162,7 +171,7 @@ def _damage_of_blob(path: Path) -> str | None:
             digest = f"sha256:{hashlib.file_digest(blob, 'sha256').hexdigest()}"
     except OSError as error:
         return f"{BLOB}: {error.strerror}"
-    return None if digest == read_step(path).digest else "the blob is not as it was packed"
+    return None if digest == _read_packed(path).digest else "the blob is not as it was packed"
 
 
 def _remove(path: Path) -> None:
@@ -201,9 +210,9 @@ def _check(directory: Path) -> None:
     """Raise StoreError for a part that leads elsewhere: what is there is not ours to remove."""
     check_owner(directory)
     layers = directory / LAYERS
-    for part in (layers, directory / STEPS, directory / LOCKS, directory / VERIFIED):
-        if os.path.lexists(part):
-            check_private(part)
+    for part in (LAYERS, STEPS, COMPRESSED, LOCKS, VERIFIED):
+        if os.path.lexists(directory / part):
+            check_private(directory / part)
     for kind in layers.iterdir() if layers.is_dir() else ():
         if kind.is_dir():
             check_private(kind)

@@ -14,28 +14,23 @@ KEY is the digest of what the layer was made of. The 1 is the version of this fo
 import hashlib
 import json
 import os
-import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from rootrun import log
 from rootrun.errors import StoreError, told_as
-from rootrun.layer.removal import remove_tree
 from rootrun.layer.seal import sealed, unsealed
 from rootrun.namedtuple import NamedTuple
-from rootrun.store.entry import RECORD, Form, problem_of
+from rootrun.store.blob_entry import BLOB, load_entry, make_entry, remove_entry
+from rootrun.store.entry import RECORD
 from rootrun.store.layer_store import LOCKS, check_private
 from rootrun.store.lock import locked
 from rootrun.store.private import make_private_directory
-from rootrun.store.trust import MADE, is_trusted, mark_made
 
 STEPS = "steps-1"
-BLOB = "blob"
-FORM_OF_STEP: Form = {BLOB: stat.S_IFREG, RECORD: stat.S_IFREG, MADE: stat.S_IFREG}
 
 _KIND = "rootrun-step-record-1"
-_OPEN_DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class StepRecord(NamedTuple):
@@ -125,7 +120,8 @@ class StepStore:
             make_private_directory(self._steps)
             with locked(self._lock_path(key), exclusive=True):
                 if _load(self._steps / key) is None:
-                    self._make(key, record, place)
+                    make_entry(self._steps / key, record.to_bytes(), place)
+                    log.debug("cached step %s: layer %s", key, record.diff_id)
 
     def discard(self, key: str) -> None:
         """Remove the entry ``key``, whose blob is damaged. Raises StoreError."""
@@ -133,7 +129,7 @@ class StepStore:
             told_as(StoreError, "use the cache", self._steps / key),
             locked(self._lock_path(key), exclusive=True),
         ):
-            self._remove(key)
+            remove_entry(self._steps / key)
 
     def records(self) -> list[StepRecord]:
         """Return the records of all entries that can be read, the one used last first."""
@@ -145,47 +141,10 @@ class StepStore:
                 continue
         return [record for _, record in sorted(found, key=lambda pair: pair[0], reverse=True)]
 
-    def _make(self, key: str, record: StepRecord, place: Callable[[Path], object]) -> None:
-        making = self._steps / f".{key}.making"
-        # Whoever made these is dead, since the lock is ours; or they are not to be trusted.
-        self._remove(making.name)
-        self._remove(key)
-        try:
-            make_private_directory(making)
-            place(making / BLOB)
-            (making / RECORD).write_bytes(record.to_bytes())
-            mark_made(making)
-            making.rename(self._steps / key)
-        except BaseException:
-            self._remove(making.name)
-            raise
-        log.debug("cached step %s: layer %s", key, record.diff_id)
-
-    def _remove(self, name: str) -> None:
-        steps_fd = os.open(self._steps, _OPEN_DIRECTORY)
-        try:
-            remove_tree(name, directory_fd=steps_fd)
-        finally:
-            os.close(steps_fd)
-
     def _lock_path(self, key: str) -> Path:
         return self._locks / f"{STEPS}.{key}"
 
 
 def _load(entry: Path) -> CachedStep | None:
-    """Return the entry, None if it is missing or not to be trusted."""
-    if not os.path.lexists(entry):
-        return None
-    problem = problem_of(entry, FORM_OF_STEP)
-    if problem is None:
-        if not is_trusted(entry):
-            return None
-        try:
-            record = read_step(entry)
-        except StoreError as error:
-            problem = str(error)
-        else:
-            os.utime(entry / RECORD)  # the last use, for pruning
-            return CachedStep(record, entry / BLOB)
-    log.warning("the cache is damaged, the step is made again: %s: %s", entry, problem)
-    return None
+    record = load_entry(entry, read_step, called="step")
+    return None if record is None else CachedStep(record, entry / BLOB)
