@@ -27,7 +27,11 @@ def read_any_words(
     command: Command, words: Sequence[str], options: object, *, see_help: str
 ) -> None:
     """Set the attributes of ``options`` as ``words`` say; raise UsageError for what cannot be."""
-    _, unknown = _build(command).parse_known_args(words, options)
+    parser = _build(command)
+    takes_several = command.positional is not None and command.positional.action == "append"
+    # The plain way wants several positional arguments side by side.
+    parse = parser.parse_known_intermixed_args if takes_several else parser.parse_known_args
+    _, unknown = parse(words, options)
     if unknown:
         raise _unknown(unknown[0], command, see_help)
 
@@ -54,7 +58,10 @@ def _build(command: Command) -> argparse.ArgumentParser:
         _add(group, option)
     if command.positional:
         row = command.positional
-        group.add_argument(row.name, metavar=row.metavar, type=checked(row.metavar, row.parse))
+        count = "*" if row.action == "append" else None
+        group.add_argument(
+            row.name, metavar=row.metavar, type=checked(row.metavar, row.parse), nargs=count
+        )
     return parser
 
 

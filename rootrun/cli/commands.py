@@ -1,6 +1,6 @@
 """The commands, each with its options, as data."""
 
-from rootrun.cli import image_values, options, values
+from rootrun.cli import image_values, options, registry_options, values
 from rootrun.cli.grammar import Command, Group, Option
 from rootrun.cli.layered_options import LAYERED
 
@@ -11,7 +11,7 @@ MAIN = Command(
     (
         "usage: rootrun [--from IMAGE] --script FILE [--script FILE ...] [-o OUTPUT] [OPTION ...]",
         "       rootrun [--from IMAGE] [OPTION ...] -- COMMAND [ARG ...]",
-        "       rootrun doctor | export | layered | cache | completion | help   (each has --help)",
+        "       rootrun cache|completion|doctor|export|help|layered|merge|prefetch|pull|push ...",
     ),
     (options.IMAGE, options.SANDBOX, options.LAYER, options.OUTPUT, options.GENERAL),
     epilog="""\
@@ -61,6 +61,65 @@ Writes the merged tree of all layers of IMAGE, without image metadata.
 Example:
   rootrun export base.tar -o rootfs.tar""",
     positional=Option(("image",), "image to export", "IMAGE", image_values.parse_source),
+)
+
+_WRITE_TO = Option(
+    ("-o", "--output"), "file, oci-archive:FILE or -", "OUTPUT", image_values.parse_output
+)
+_FILES = Group("General", (options.SCRATCH_PARENT, options.JSON, *_TALK))
+
+MERGE = Command(
+    "merge",
+    ("usage: rootrun merge IMAGE ... -o OUTPUT [OPTION ...]",),
+    (Group("Images", (options.ARCHITECTURE, _WRITE_TO)), _FILES),
+    epilog="""
+Writes one archive with all images, each by its own names.
+
+Example:
+  rootrun merge one.tar oci:two:latest -o both.tar""",
+    positional=Option(("words",), "images to merge", "IMAGE", str, action="append"),
+)
+
+PULL = Command(
+    "pull",
+    ("usage: rootrun pull docker://NAME@DIGEST [-o OUTPUT] [OPTION ...]",),
+    (
+        registry_options.FETCH,
+        Group("Output", (registry_options.ALLOW_TAG, _WRITE_TO, options.NAME, options.TAG)),
+        _FILES,
+    ),
+    epilog="""
+Fetches an image into an archive, and prints its name by digest.
+
+Example:
+  rootrun pull --allow-tag docker://debian:stable -o debian.tar""",
+    positional=Option(
+        ("registry_name",), "image to fetch", "docker://NAME", image_values.parse_registry
+    ),
+)
+
+PREFETCH = Command(
+    "prefetch",
+    ("usage: rootrun prefetch [OPTION ...] NAME [TAG|DIGEST]",),
+    (registry_options.PREFETCHED, registry_options.FETCH, _FILES),
+    epilog="""
+Prints the arguments of dockerTools' pullImage for an image, as Nix or JSON.
+
+Example:
+  rootrun prefetch nixos/nix 2.24.0""",
+    positional=Option(("words",), "name and tag", "NAME", str, action="append"),
+)
+
+PUSH = Command(
+    "push",
+    ("usage: rootrun push IMAGE docker://NAME[:TAG] [OPTION ...]",),
+    (registry_options.PUSH, Group("General", (options.SCRATCH_PARENT, *_TALK))),
+    epilog="""
+Pushes an image to a registry, and prints the digest of its manifest there.
+
+Example:
+  rootrun push new.tar docker://localhost:5000/new:1""",
+    positional=Option(("words",), "image and name", "IMAGE", str, action="append"),
 )
 
 CACHE = Command(
@@ -116,5 +175,5 @@ HELP = Command(
 Shows the manual page rootrun(1).""",
 )
 
-_ALL = (DOCTOR, EXPORT, LAYERED, CACHE, COMPLETION, HELP)
+_ALL = (DOCTOR, EXPORT, LAYERED, MERGE, PULL, PREFETCH, PUSH, CACHE, COMPLETION, HELP)
 SUBCOMMANDS = {command.name: command for command in _ALL}

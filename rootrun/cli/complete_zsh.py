@@ -44,7 +44,10 @@ def _command_case(command: Command) -> str:
 
 def _positional(command: Command) -> str:
     row = command.positional
-    return f"'1:{row.metavar}:{_action(row)}'" if row else ""
+    if row is None:
+        return ""
+    place = "*" if row.action == "append" else "1"
+    return f"'{place}:{_quoted(row.metavar)}:{_action(row)}'"
 
 
 def _arguments(command: Command, rest: str) -> str:

@@ -41,6 +41,10 @@ class Option(NamedTuple):
         """The attribute that holds the value."""
         return self.dest or self.name.removeprefix("--").replace("-", "_")
 
+    def takes_words(self, count: int) -> bool:
+        """Say whether a positional argument can be so many words: one, any number of ``append``."""
+        return self.action == "append" or count == 1
+
     @property
     def takes(self) -> Takes:
         """What a shell can offer after the option."""

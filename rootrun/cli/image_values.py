@@ -2,9 +2,11 @@
 
 import re
 
-from rootrun.image import reference
+from rootrun.errors import ImageError
+from rootrun.image import digest, reference
 from rootrun.image.platform import parse_platform
 from rootrun.image.reference import ImageReference, OutputReference, Transport
+from rootrun.image.registry_name import RegistryName, parse_registry_name
 from rootrun.namedtuple import NamedTuple
 
 # org.opencontainers.image.ref.name (image-spec 1.1, annotations.md).
@@ -57,6 +59,24 @@ def parse_tag(text: str) -> Tag:
     if colon and "/" not in tag:
         return Tag(reference.parse_name(name), reference.parse_tag(tag))
     return Tag(None, reference.parse_tag(text))
+
+
+def parse_bare_tag(text: str) -> str:
+    """Return a tag without a name."""
+    return reference.parse_tag(text)
+
+
+def parse_digest(text: str) -> str:
+    """Return a digest."""
+    try:
+        return digest.parse_digest(text, where="digest")
+    except ImageError:
+        raise ValueError("not a sha256 digest") from None
+
+
+def parse_registry(text: str) -> RegistryName:
+    """Return a name in a registry, ``docker://`` before it or not."""
+    return parse_registry_name(text)
 
 
 def parse_architecture(text: str) -> str:

@@ -88,14 +88,6 @@ def _job_of(command: Command) -> Callable[[Options], int]:
             from rootrun.cli.doctor_job import run_doctor
 
             return run_doctor
-        case "export":
-            from rootrun.cli.export import run_export
-
-            return run_export
-        case "layered":
-            from rootrun.cli.layered import run_layered
-
-            return run_layered
         case "cache":
             from rootrun.cli.cache import run_cache
 
@@ -108,7 +100,39 @@ def _job_of(command: Command) -> Callable[[Options], int]:
             from rootrun.cli.manual import show_manual
 
             return show_manual
-        case _:
+        case "":
             from rootrun.cli.run import run_main_job
 
             return run_main_job
+        case _:
+            return _image_job_of(command)
+
+
+def _image_job_of(command: Command) -> Callable[[Options], int]:
+    """Do the same for what takes an image, and runs nothing in it."""
+    match command.name:
+        case "export":
+            from rootrun.cli.export import run_export
+
+            return run_export
+        case "layered":
+            from rootrun.cli.layered import run_layered
+
+            return run_layered
+        case "merge":
+            from rootrun.cli.merge import run_merge
+
+            return run_merge
+        case "pull":
+            from rootrun.cli.pull import run_pull
+
+            return run_pull
+        case "prefetch":
+            from rootrun.cli.prefetch import run_prefetch
+
+            return run_prefetch
+        case "push":
+            from rootrun.cli.push import run_push
+
+            return run_push
+    raise AssertionError(f"no such command: {command.name}")

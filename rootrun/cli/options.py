@@ -30,6 +30,8 @@ CACHE_DIRECTORY = Option(
 )
 NO_CACHE = switch("--no-cache", text="use and leave no cache")
 SCRATCH_PARENT = Option(("--tmpdir",), "where to work [TMPDIR]", "DIR", values.parse_path)
+NAME = Option(("--name",), "name of the image", "NAME", image_values.parse_name)
+TAG = Option(("-t", "--tag"), "TAG or NAME:TAG [from content]", "TAG", image_values.parse_tag)
 UNUSED_FOR = Option(
     ("--unused-for",), "only what no run used for 30d, 12h", "DURATION", values.parse_duration
 )
@@ -211,8 +213,8 @@ OUTPUT = Group(
             "OUTPUT",
             image_values.parse_output,
         ),
-        Option(("--name",), "name of the image", "NAME", image_values.parse_name),
-        Option(("-t", "--tag"), "TAG or NAME:TAG [from content]", "TAG", image_values.parse_tag),
+        NAME,
+        TAG,
         Option(("--iidfile",), "write the image id to FILE", "FILE", values.parse_path),
         Option(("--digestfile",), "write the manifest's digest to FILE", "FILE", values.parse_path),
         Option(("--metadata-file",), "write both and the name as JSON", "FILE", values.parse_path),

@@ -9,6 +9,7 @@ from rootrun.cli.plain_words import read_plain_words
 from rootrun.cli.values import Owner
 from rootrun.errors import UsageError
 from rootrun.image.reference import ImageReference, OutputReference
+from rootrun.image.registry_name import RegistryName
 from rootrun.request import Bind, CopyIn, Helper
 
 _HELP_COLUMN = 29
@@ -77,6 +78,18 @@ class Options:
     version: bool
     image: ImageReference
     export_to: str | None
+    registry_name: RegistryName
+    words: list[str]
+    os: str | None
+    no_tls_verify: bool
+    cert_dir: Path | None
+    authfile: Path | None
+    allow_tag: bool
+    image_name: str | None
+    image_tag: str | None
+    image_digest: str | None
+    final_image_name: str | None
+    final_image_tag: str | None
     action: str
     shell: str
     unused_for: float | None

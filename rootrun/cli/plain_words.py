@@ -18,9 +18,10 @@ def read_plain_words(command: Command, words: Sequence[str], options: object) ->
     """
     pairs = list(_pairs(command, iter(words)))
     rows = [row for row, _ in pairs]
-    if None in rows or (command.positional and rows.count(command.positional) != 1):
+    positional = command.positional
+    if None in rows or (positional and not positional.takes_words(rows.count(positional))):
         return False
-    for row in command.options:
+    for row in (*command.options, *([positional] if positional else [])):
         setattr(options, row.key, [] if row.action == "append" else row.default)
     for found, text in pairs:
         assert found is not None

@@ -5,9 +5,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from rootrun import log
-from rootrun.compose.pull import pulled
 from rootrun.errors import StoreError
 from rootrun.image.image import Layer
+from rootrun.image.reference import ImageReference, Transport
 from rootrun.image.source import Image, open_image, open_layer
 from rootrun.layer.stack import LayerStack
 from rootrun.namedtuple import NamedTuple
@@ -114,11 +114,24 @@ def opened_image(choice: ImageChoice, *, scratch: Path) -> Iterator[Image]:
         spool.mkdir(exist_ok=True)
         return spool
 
-    local = pulled(choice.reference, architecture=choice.architecture, into=make_spool)
+    local = choice.reference
+    if local is not None:
+        local = registry_image_on_disk(local, architecture=choice.architecture, into=make_spool)
     with open_image(
         local, ref=choice.ref, architecture=choice.architecture, scratch=make_spool
     ) as image:
         yield image
+
+
+def registry_image_on_disk(
+    reference: ImageReference, *, architecture: str | None, into: Callable[[], Path]
+) -> ImageReference:
+    """Return ``reference``, or where its image lies below ``into()`` if it names a registry."""
+    if reference.transport is not Transport.DOCKER:
+        return reference
+    from rootrun.compose.pull import pulled  # few need it
+
+    return pulled(reference, architecture=architecture, into=into)
 
 
 @contextmanager

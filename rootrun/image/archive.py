@@ -26,9 +26,21 @@ def read_archive(files: Files, *, ref: str | None) -> Image:
 
     ``ref`` is ``NAME:TAG`` or, as skopeo has it, ``@N``, counted from 0.
     """
+    return _read(files, _pick(_entries(files), ref, path=str(files.path)))
+
+
+def read_archives(files: Files) -> tuple[Image, ...]:
+    """Return all images of a docker-archive."""
+    return tuple(_read(files, entry) for entry in _entries(files))
+
+
+def _entries(files: Files) -> tuple[ArchiveEntry, ...]:
     where = f"{files.path}: {MANIFEST}"
     content = require_file(files, MANIFEST).read(limit_bytes=MAX_DOCKER_MANIFEST_BYTES, where=where)
-    entry = _pick(parse_archive_manifest(content, where=where), ref, path=str(files.path))
+    return parse_archive_manifest(content, where=where)
+
+
+def _read(files: Files, entry: ArchiveEntry) -> Image:
     config_blob = require_file(files, entry.config)
     config_where = f"{files.path}: config"
     config_bytes = config_blob.read(limit_bytes=MAX_CONFIG_BYTES, where=config_where)

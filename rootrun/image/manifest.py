@@ -124,10 +124,14 @@ def manifest_bytes(manifest: Manifest) -> bytes:
     )
 
 
-def archive_manifest_bytes(entry: ArchiveEntry) -> bytes:
-    """Return ``manifest.json`` with the one image ``entry``."""
-    fields = {"Config": entry.config, "RepoTags": list(entry.names), "Layers": list(entry.layers)}
-    return to_bytes([fields])
+def archive_manifest_bytes(entries: Sequence[ArchiveEntry]) -> bytes:
+    """Return ``manifest.json`` with the images ``entries``."""
+    return to_bytes(
+        [
+            {"Config": entry.config, "RepoTags": list(entry.names), "Layers": list(entry.layers)}
+            for entry in entries
+        ]
+    )
 
 
 def _archive_entry(document: JsonObject, *, where: str) -> ArchiveEntry:

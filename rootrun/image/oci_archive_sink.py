@@ -5,18 +5,19 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from rootrun.image.archive_body import ArchiveBody
+from rootrun.image.archive_documents import NewImage
 from rootrun.image.compression import Compression
 from rootrun.image.image import Layer
 from rootrun.image.layer_output import LayerOutput
 from rootrun.image.layout import INDEX_FILE, LAYOUT_FILE, blob_name
-from rootrun.image.oci_write import LAYOUT_BYTES, describe_image, index_bytes
+from rootrun.image.oci_write import LAYOUT_BYTES, OciDocuments, describe_image, index_bytes
 from rootrun.image.output_file import OutputFile, open_output_file
 from rootrun.image.reference import OutputReference
 from rootrun.image.written import WrittenImage, with_digest
 
 # A reader that unpacks the archive makes missing parents itself, and gives them to root: skopeo
 # of an ordinary user then fails.
-_DIRECTORIES = ("blobs", "blobs/sha256")
+DIRECTORIES = ("blobs", "blobs/sha256")
 
 
 class OciArchiveSink:
@@ -36,7 +37,7 @@ class OciArchiveSink:
             output,
             tuple(map(with_digest, base)),
             compression=compression,
-            directories=_DIRECTORIES,
+            directories=DIRECTORIES,
         )
 
     @property
@@ -58,16 +59,10 @@ class OciArchiveSink:
 
     def finish(self, config_bytes: bytes, *, names: tuple[str, ...]) -> WrittenImage:
         """Write all that describes the layers; see Sink."""
-        digests = [layer.digest for layer in self.layers if layer.digest is not None]  # all
-        self._body.name_layers({digest: blob_name(digest) for digest in digests})
-        image = describe_image(config_bytes, self.layers, names=names, ref=self._ref)
-        image_id = image.config_digest
-        self._body.add(blob_name(image_id), config_bytes)
-        self._body.add(blob_name(image.entry.digest), image.manifest)
-        self._body.add(INDEX_FILE, index_bytes([image.entry.to_json()]))
-        self._body.add(LAYOUT_FILE, LAYOUT_BYTES)
-        self._body.finish()
-        return WrittenImage(image_id, image.entry.digest)
+        described = describe_layout(
+            self._body, [NewImage(config_bytes, names, self.layers)], ref=self._ref
+        )
+        return WrittenImage(described[0].config_digest, described[0].entry.digest)
 
     def commit(self) -> None:
         """Give the archive its name; see Sink."""
@@ -81,3 +76,32 @@ def open_oci_archive_sink(
     """Open an OCI archive for writing."""
     with open_output_file(output.path, scratch=scratch) as file:
         yield OciArchiveSink(file, base, ref=output.ref, compression=compression)
+
+
+def describe_layout(
+    body: ArchiveBody, images: Sequence[NewImage], *, ref: str | None
+) -> list[OciDocuments]:
+    """Write all that describes ``images``, and complete the archive. No two are one image.
+
+    ``ref`` is what the layout calls an image; None means the tag of its first name. Where there are
+    several, each is called by each of its whole names, as tags may be the same.
+    """
+    layers = [layer for image in images for layer in image.layers]
+    digests = [layer.digest for layer in layers if layer.digest is not None]  # all
+    body.name_layers({digest: blob_name(digest) for digest in digests})
+    described: list[OciDocuments] = []
+    for image in images:
+        calls = [(image.names, ref)]
+        if len(images) > 1:
+            calls = [((name,), name) for name in image.names] or [((), None)]
+        found = [
+            describe_image(image.config_bytes, image.layers, names=names, ref=called)
+            for names, called in calls
+        ]
+        body.add(blob_name(found[0].config_digest), image.config_bytes)
+        body.add(blob_name(found[0].entry.digest), found[0].manifest)
+        described += found
+    body.add(INDEX_FILE, index_bytes([documents.entry.to_json() for documents in described]))
+    body.add(LAYOUT_FILE, LAYOUT_BYTES)
+    body.finish()
+    return described

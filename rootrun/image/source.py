@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from rootrun.dataclass import replace
 from rootrun.errors import ImageError
 from rootrun.image import archive, archive_v1, layout
 from rootrun.image.blob import file_blob
@@ -23,7 +24,7 @@ from rootrun.image.image import Image, Layer
 from rootrun.image.reference import ImageReference, Transport
 from rootrun.image.stream import LayerStream, open_layer
 
-__all__ = ["Image", "Layer", "LayerStream", "open_image", "open_layer"]
+__all__ = ["Image", "Layer", "LayerStream", "open_image", "open_images", "open_layer"]
 
 _STDIN = Path("-")
 
@@ -59,6 +60,28 @@ def open_image(
         tar = _uncompressed(reference.path, scratch=scratch, cleanup=cleanup)
         members = TarFiles(tar, called=reference.path)
         yield _read_tar(members, reference.transport, ref=picked, architecture=architecture)
+
+
+@contextmanager
+def open_images(
+    reference: ImageReference, *, architecture: str | None, scratch: Callable[[], Path]
+) -> Iterator[tuple[Image, ...]]:
+    """Open all images of a docker-archive, if ``reference`` picks none; else as ``open_image``."""
+    with ExitStack() as cleanup:
+        is_tar = reference.path is not None and not _is_directory(reference)
+        if is_tar and reference.ref is None and reference.transport is not Transport.OCI_ARCHIVE:
+            assert reference.path is not None
+            tar = _uncompressed(reference.path, scratch=scratch, cleanup=cleanup)
+            members = TarFiles(tar, called=reference.path)
+            if archive.MANIFEST in members:
+                yield archive.read_archives(members)
+                return
+            reference = replace(reference, path=tar)
+        yield (
+            cleanup.enter_context(
+                open_image(reference, ref=None, architecture=architecture, scratch=scratch)
+            ),
+        )
 
 
 def _empty_image(architecture: str | None) -> Image:

@@ -19,7 +19,7 @@ _OPTIONS = [
 _VALUES = [
     *("auto", "none", "root", "list", "bash", "1", "80", "1M", "30s", "now", "K=V", "/a:/b", "/a"),
     *("a", "a:b", "a=b", "-", "", " ", "a b", "-a", "--", "-1", "- a", "--from", "oci:a", "{}"),
-    *("/dev/null", "amd64", "[]"),
+    *("/dev/null", "amd64", "[]", f"sha256:{64 * '0'}"),
 ]
 
 

@@ -1,13 +1,37 @@
 """Fixtures of the whole program: a workplace as each kind of caller."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.images import docker_archive
+from tests.support.public import make_public_directory
+from tests.support.registry import Registry, running_registry
 from tests.support.users import Account
-from tests.support.workplace import Workplace
+from tests.support.workplace import Workplace, busybox_layer
 
 CALLERS = ("root", "subids", "single", "copied")
+
+
+@pytest.fixture(scope="module")
+def registry() -> Iterator[Registry]:
+    """A registry for the tests of this module."""
+    directory = make_public_directory("registry")
+    try:
+        with running_registry(directory) as running:
+            yield running
+    finally:
+        shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="module")
+def pushed(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The pinned reference of a busybox in the registry."""
+    base = tmp_path_factory.mktemp("pushed") / "base.tar"
+    docker_archive(base, [busybox_layer()], config={"Env": ["FROM=registry"]})
+    return registry.push(f"docker-archive:{base}", "some/base:1")
 
 
 @pytest.fixture

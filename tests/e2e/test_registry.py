@@ -1,20 +1,15 @@
 """Bases that a registry has, fetched by skopeo: by digest, with the caller's configuration."""
 
 import os
-import shutil
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.images import docker_archive
-from tests.support.public import make_public_directory
-from tests.support.registry import Registry, running_registry
+from tests.support.registry import Registry
 from tests.support.workplace import (
     Workplace,
-    busybox_layer,
     config_of,
     content_of,
     manifest_of,
@@ -24,25 +19,6 @@ from tests.support.workplace import (
 pytestmark = [pytest.mark.userns, pytest.mark.peers]
 
 NO_DIGEST = "sha256:" + "0" * 64
-
-
-@pytest.fixture(scope="module")
-def registry() -> Iterator[Registry]:
-    """A registry for the tests of this module."""
-    directory = make_public_directory("registry")
-    try:
-        with running_registry(directory) as running:
-            yield running
-    finally:
-        shutil.rmtree(directory)
-
-
-@pytest.fixture(scope="module")
-def pushed(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The pinned reference of a busybox in the registry."""
-    base = tmp_path_factory.mktemp("pushed") / "base.tar"
-    docker_archive(base, [busybox_layer()], config={"Env": ["FROM=registry"]})
-    return registry.push(f"docker-archive:{base}", "some/base:1")
 
 
 def test_a_base_is_fetched_by_its_digest(
