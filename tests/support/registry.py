@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -71,12 +72,17 @@ def running_registry(directory: Path) -> Iterator[Registry]:
     )
     assert process.stderr is not None
     with process.stderr as messages:
+        # It tells of each request, and would wait for ever once the pipe is full.
+        draining = threading.Thread(target=messages.read)
         try:
             _wait_until_it_listens(messages.fileno())
+            draining.start()
             yield Registry(address=address, home=directory / "home")
         finally:
             process.terminate()
             process.wait()
+            if draining.is_alive():
+                draining.join()
 
 
 def _wait_until_it_listens(messages_fd: int) -> None:
