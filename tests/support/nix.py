@@ -113,14 +113,27 @@ def try_nix(
     """
     for name, content in (
         ("refuse.py", REFUSE),
-        ("nix.conf", CONFIGURATION),
         ("setup.sh", script),
         ("build.sh", command),
-        ("default.nix", _EXPRESSION.format(path=f"{installation()}/bin:/usr/bin", base=base)),
     ):
         place.write(name, content)
-    argv: list[str | Path] = [require_program("nix-build"), "default.nix", "--no-out-link"]
-    argv += ["--store", _store(place), "--option", "sandbox-paths", sandbox_paths(), *options]
+    expression = _EXPRESSION.format(path=f"{installation()}/bin:/usr/bin", base=base)
+    return nix_build(place, expression, *options)
+
+
+def nix_build(
+    place: Workplace, expression: str, *options: str
+) -> subprocess.CompletedProcess[bytes]:
+    """Build ``expression`` in the sandbox, whatever comes of it; ``options`` of nix-build."""
+    place.write("default.nix", expression)
+    argv = ["nix-build", "default.nix", "--no-out-link"]
+    return run_nix(place, *argv, "--option", "sandbox-paths", sandbox_paths(), *options)
+
+
+def run_nix(place: Workplace, program: str, *args: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a program of Nix on the store of ``place``."""
+    place.write("nix.conf", CONFIGURATION)
+    argv: list[str | Path] = [require_program(program), *args, "--store", _store(place)]
     environment = {"NIX_CONF_DIR": os.fspath(place.path), "HOME": os.fspath(place.path)}
     return run_as(argv, account=place.account, env=environment, cwd=place.path)
 
