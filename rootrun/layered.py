@@ -2,7 +2,8 @@
 
 ::
 
-    closure -> layers of store paths -> links and scripts on top, as in any run -> image sink
+    closure -> layers of store paths -> one that is ready -> links and scripts, as in any run
+    -> image sink
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,11 +18,11 @@ from rootrun.compose.layered.contents import link_contents
 from rootrun.compose.layered.layer_plan import (
     StoreLayer,
     available_layers,
-    check_contents,
+    check_needed,
     plan_store_layers,
     read_closure,
 )
-from rootrun.compose.layered.request import LayeredRequest
+from rootrun.compose.layered.request import LayeredRequest, ReadyLayer
 from rootrun.dataclass import replace
 from rootrun.errors import ImageError, told_as
 from rootrun.image.config import ImageConfig
@@ -45,12 +46,15 @@ class _Plan(NamedTuple):
     """What is to be made, bottom first."""
 
     store_layers: tuple[StoreLayer, ...]
+    ready: ReadyLayer | None
     request: Request  # of what comes on top of them
     layers: tuple[LayerPlan, ...]  # then
 
     def config_of(self, image: Image, diff_ids: tuple[Digest, ...]) -> ImageConfig:
         """Return the configuration of the new image on top of ``image``."""
         steps = [f"rootrun layered {' '.join(layer.paths)}" for layer in self.store_layers]
+        if self.ready is not None:
+            steps.append(self.ready.created_by)
         request = self.request
         return derive_config(
             image.config,
@@ -93,9 +97,12 @@ def run_layered(request: LayeredRequest, *, progress: Progress) -> RunResult:
         )
         results = []
         for layer in _store_layers(request, plan.store_layers, sink, scratch=scratch):
-            if run.has_steps:  # else nobody looks at what is in the store
+            if run.has_steps or run.registrations:  # else nobody looks at what is in the store
                 base.lay(sink.layers[-1])
             results.append(layer)
+        if plan.ready is not None:
+            results.append(_add_ready(plan.ready, sink))
+            base.lay(sink.layers[-1])
         progress.ended("pack")
         ground = Ground(plan.request, config, id_map, base, sink, scratch)
         made = make_layers(ground, plan.layers, progress=progress)
@@ -110,22 +117,24 @@ def run_layered(request: LayeredRequest, *, progress: Progress) -> RunResult:
 def _plan(request: LayeredRequest, image: Image, *, tree: Path) -> _Plan:
     """Decide what becomes which layer, and make the links to the contents at ``tree``."""
     closure = read_closure(request.closures, request.store)
-    check_contents(request.contents, closure, request.store)
+    for option, path in request.needed:
+        check_needed(option, path, closure, request.store)
     copies = request.copies
     if request.linked:
         link_contents(request.linked, tree=tree)
         copies = (CopyIn(source=tree), *copies)
     top = replace(request.run, copies=copies, max_layers=None)  # which is checked here
     layers = plan_layers(top) if _has_more(top) else ()
+    above = len(layers) + (request.ready is not None)
     available = available_layers(
-        max_layers=request.max_layers, below=len(image.layers), above=len(layers)
+        max_layers=request.max_layers, below=len(image.layers), above=above
     )
     store_layers: tuple[StoreLayer, ...] = ()
     if request.has_store_paths:
         store_layers = plan_store_layers(
             closure, request.store, how=request.how, available=available
         )
-    return _Plan(store_layers, top, layers)
+    return _Plan(store_layers, request.ready, top, layers)
 
 
 def _has_more(request: Request) -> bool:
@@ -153,3 +162,15 @@ def _store_layers(
             size_bytes=blob.blob.size_bytes,
             entry_count=entry_count,
         )
+
+
+def _add_ready(layer: ReadyLayer, sink: Sink) -> LayerResult:
+    with sink.new_layer() as output:
+        output.write(layer.content)
+    written = output.written
+    return LayerResult(
+        diff_id=written.diff_id,
+        digest=written.digest,
+        size_bytes=written.size_bytes,
+        entry_count=layer.entry_count,
+    )

@@ -3,6 +3,7 @@
 from rootrun.cli import image_values, options, registry_options, values
 from rootrun.cli.grammar import Command, Group, Option
 from rootrun.cli.layered_options import LAYERED
+from rootrun.cli.shell_image_options import SHELL_IMAGE
 
 _TALK = (*options.MESSAGES, options.HELP)
 
@@ -12,13 +13,13 @@ MAIN = Command(
         "usage: rootrun [--from IMAGE] --script FILE [--script FILE ...] [-o OUTPUT] [OPTION ...]",
         "       rootrun [--from IMAGE] [OPTION ...] -- COMMAND [ARG ...]",
         "       rootrun cache|completion|doctor|export|help|layered|merge|prefetch|pull|push ...",
+        "       rootrun shell-image ...",
     ),
     (options.IMAGE, options.SANDBOX, options.LAYER, options.OUTPUT, options.GENERAL),
     epilog="""\
 (*) for the image alone: --config '{"User": "app"}', '{"WorkingDir": "/app"}'
-Examples:
-  rootrun --from base.tar --script setup.sh
-  rootrun --from oci:base -o oci:new --network host -- apt-get install -y nginx
+Example:  rootrun --from base.tar --script setup.sh
+     or:  rootrun --from oci:base -o oci:new --network host -- apt-get install -y nginx
 Exit status: the script's; 128+N signal, 124 timeout, 125 rootrun, 126 and 127 cannot run""",
 )
 
@@ -175,5 +176,5 @@ HELP = Command(
 Shows the manual page rootrun(1).""",
 )
 
-_ALL = (DOCTOR, EXPORT, LAYERED, MERGE, PULL, PREFETCH, PUSH, CACHE, COMPLETION, HELP)
+_ALL = (DOCTOR, EXPORT, LAYERED, MERGE, PULL, PREFETCH, PUSH, SHELL_IMAGE, CACHE, COMPLETION, HELP)
 SUBCOMMANDS = {command.name: command for command in _ALL}

@@ -14,7 +14,7 @@ from rootrun.image.reference import name_from_stems
 from rootrun.layer.policy import LayerPolicy, OwnerRule
 from rootrun.request import Request
 
-_DEFAULT_STORE = "/nix/store"
+DEFAULT_STORE = "/nix/store"
 _DEFAULT_NAME = "layered"
 
 
@@ -39,6 +39,11 @@ def make_layered_request(options: Options) -> LayeredRequest:
         )
     if given_name(options) is None:
         options.name = _name(options)
+    return layered_request_of(options)
+
+
+def layered_request_of(options: Options) -> LayeredRequest:
+    """Return what ``options``, whose image has a name, ask for; raise UsageError as above."""
     run = request_of(options)
     if options.owner is None:
         # What a script gives away is meant so, and all else is root's as it is.
@@ -49,7 +54,7 @@ def make_layered_request(options: Options) -> LayeredRequest:
         closures=tuple(options.closures),
         contents=tuple(options.contents),
         store=Store(
-            options.store_dir or _DEFAULT_STORE,
+            options.store_dir or DEFAULT_STORE,
             LayerPolicy(
                 mtime_s=policy.mtime_s, owner=OwnerRule.FIXED, uid=policy.uid, gid=policy.gid
             ),

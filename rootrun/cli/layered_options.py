@@ -5,7 +5,7 @@ from rootrun.cli.grammar import Command, Group, Option, switch
 
 HOW = ("size", "popularity")
 
-_STORE = Group(
+STORE = Group(
     "Store",
     (
         Option(
@@ -50,7 +50,7 @@ LAYERED = Command(
     "layered",
     ("usage: rootrun layered --closure FILE [--contents PATH ...] [-o OUTPUT] [OPTION ...]",),
     (
-        _STORE,
+        STORE,
         options.IMAGE,
         options.SANDBOX,
         options.LAYER,

@@ -115,10 +115,6 @@ def _image_job_of(command: Command) -> Callable[[Options], int]:
             from rootrun.cli.export import run_export
 
             return run_export
-        case "layered":
-            from rootrun.cli.layered import run_layered
-
-            return run_layered
         case "merge":
             from rootrun.cli.merge import run_merge
 
@@ -135,4 +131,18 @@ def _image_job_of(command: Command) -> Callable[[Options], int]:
             from rootrun.cli.push import run_push
 
             return run_push
+    return _store_job_of(command)
+
+
+def _store_job_of(command: Command) -> Callable[[Options], int]:
+    """Do the same for what takes the paths of a store."""
+    match command.name:
+        case "layered":
+            from rootrun.cli.layered import run_layered
+
+            return run_layered
+        case "shell-image":
+            from rootrun.cli.shell_image import run_shell_image
+
+            return run_shell_image
     raise AssertionError(f"no such command: {command.name}")

@@ -99,6 +99,13 @@ class Options:
     layering: str | None
     pipeline: list[object] | None
     no_store_paths: bool
+    derivation: Path
+    shell_path: str | None
+    shell_command: str | None
+    run: str | None
+    uid: int | None
+    gid: int | None
+    home: str | None
     command: tuple[str, ...]  # what stood behind --
 
 

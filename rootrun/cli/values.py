@@ -118,6 +118,13 @@ def parse_count(text: str) -> int:
     return int(text)
 
 
+def parse_id(text: str) -> int:
+    """Return the number of a user or a group."""
+    if not re.fullmatch(r"\d{1,10}", text, re.ASCII) or int(text) > MAX_ID:
+        raise ValueError(f"not a number of at most {MAX_ID}")
+    return int(text)
+
+
 def parse_timestamp(text: str) -> int:
     """Return seconds since the epoch, as reproducible-builds.org defines SOURCE_DATE_EPOCH."""
     if not re.fullmatch(r"\d{1,20}", text, re.ASCII):

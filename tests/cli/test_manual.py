@@ -19,6 +19,7 @@ _SECTIONS = (
         "THE STEP CACHE",
         "THE NIX DATABASE",
         "LAYERED IMAGES",
+        "SHELL IMAGES",
         "ENVIRONMENT",
         "EXIT STATUS",
         "FILES",
@@ -59,7 +60,8 @@ def test_page_and_parser_have_the_same_options() -> None:
 
 def test_page_names_every_command() -> None:
     for name in SUBCOMMANDS:
-        assert f"\\fBrootrun {name}\\fR" in _PAGE
+        escaped = name.replace("-", r"\-")
+        assert f"\\fBrootrun {escaped}\\fR" in _PAGE
 
 
 def test_page_has_the_usual_sections_in_the_usual_order() -> None:

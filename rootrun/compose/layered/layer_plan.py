@@ -75,17 +75,19 @@ def _measured(told: Mapping[StorePath, Registration], store: Store) -> dict[Stor
     return measures
 
 
-def check_contents(contents: Sequence[Path], closure: Closure, store: Store) -> None:
-    """Raise UsageError for contents that are not there, or in the store and not in the closure."""
-    for content in contents:
-        with told_as(UsageError, "--contents", content):
-            os.stat(content)
-        top = store_path_of(content, store)
-        if top is not None and top not in closure.graph:
-            raise UsageError(
-                f"--contents: {os.fspath(content)!r}: {top} is not in the closure",
-                hint="--closure FILE tells what is",
-            )
+def check_needed(option: str, path: Path, closure: Closure, store: Store) -> None:
+    """Raise UsageError if ``path`` is not there, or is in the store and not in the closure.
+
+    ``option`` is the one that names it.
+    """
+    with told_as(UsageError, option, path):
+        os.stat(path)
+    top = store_path_of(path, store)
+    if top is not None and top not in closure.graph:
+        raise UsageError(
+            f"{option}: {os.fspath(path)!r}: {top} is not in the closure",
+            hint="--closure FILE tells what is",
+        )
 
 
 def store_path_of(path: Path, store: Store) -> StorePath | None:

@@ -5,9 +5,19 @@ from pathlib import Path
 from rootrun.compose.layered.layer_plan import SIZE, Store, store_path_of
 from rootrun.compose.layered.pipeline import Operation
 from rootrun.dataclass import dataclass
+from rootrun.namedtuple import NamedTuple
 from rootrun.request import CopyIn, Request
 
 DEFAULT_MAX_LAYERS = 100
+
+
+class ReadyLayer(NamedTuple):
+    """A layer that is made already. ``content`` is its tar."""
+
+    content: bytes
+    entry_count: int
+    created_by: str  # for the history
+    needed: tuple[tuple[str, Path], ...] = ()  # of the store, with the options that name it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +31,13 @@ class LayeredRequest:
     how: str | Operation = SIZE  # SIZE, POPULARITY or a pipeline
     has_store_paths: bool = True  # else contents lead to a store that is mounted later
     max_layers: int = DEFAULT_MAX_LAYERS
+    ready: ReadyLayer | None = None  # between those of the store and what ``run`` makes
+
+    @property
+    def needed(self) -> tuple[tuple[str, Path], ...]:
+        """What must be there, and if it is in the store in the closure, by option."""
+        ready = self.ready.needed if self.ready else ()
+        return (*(("--contents", path) for path in self.contents), *ready)
 
     @property
     def linked(self) -> tuple[Path, ...]:

@@ -3,16 +3,17 @@
 The values are those that Nix gives a builder in its sandbox, and nixpkgs' streamNixShellImage sets.
 """
 
+import re
 from collections.abc import Mapping
 
 from rootrun.compose.derivation import Derivation
 from rootrun.errors import UsageError
 from rootrun.namedtuple import NamedTuple
 
+USER = "nixbld"
 BUILD_DIRECTORY = "/build"  # of the sandbox
 BUILDER = "buildDerivation"  # the program that builds the derivation
 BUILDER_DIRECTORY = "/usr/local/bin"
-_STORE = "/nix/store"
 _STRUCTURED = "__json"
 _AS_FILE = "passAsFile"
 
@@ -27,6 +28,7 @@ class ShellSettings(NamedTuple):
     command: str | None = None  # to run in an interactive shell, which ends then
     run: str | None = None  # to run in one that is not
     bundle: str | None = None  # of certificates, as a path in the image
+    store: str = "/nix/store"
 
     @property
     def path(self) -> str:
@@ -45,8 +47,11 @@ def check_shell(name: str, derivation: Derivation, settings: ShellSettings) -> N
             raise UsageError(f"shell image: {name}: {variable!r}: not UTF-8") from None
     if settings.command is not None and settings.run is not None:
         raise UsageError("--command: not possible together with --run")
-    if not settings.shell.startswith("/"):
-        raise UsageError(f"--shell: {settings.shell!r}: not an absolute path")
+    for option, path in (("--shell", settings.shell), ("--home", settings.home)):
+        if not path.startswith("/"):
+            raise UsageError(f"{option}: {path!r}: not an absolute path")
+        if re.search("[:\\n]", path):
+            raise UsageError(f"{option}: {path!r}: has a colon or a line break, as no user's can")
 
 
 def files_of_attributes(derivation: Derivation) -> Mapping[str, str]:
@@ -66,7 +71,8 @@ def shell_environment(derivation: Derivation, settings: ShellSettings) -> Mappin
         **certificates,
         "PATH": settings.path,
         "HOME": settings.home,
-        "NIX_STORE": _STORE,
+        "USER": USER,
+        "NIX_STORE": settings.store,
         "NIX_BUILD_CORES": "1",
         **_attributes(derivation),
         "NIX_BUILD_TOP": BUILD_DIRECTORY,

@@ -12,19 +12,20 @@ from rootrun.compose.shell_image.environment import (
     BUILD_DIRECTORY,
     BUILDER,
     BUILDER_DIRECTORY,
+    USER,
     ShellSettings,
     files_of_attributes,
     shell_environment,
 )
-from rootrun.image.edits import ConfigEdits
+from rootrun.image.document import JsonObject
 from rootrun.layer.entry import Entry, EntryPath, EntryType, ancestors, name_bytes
 from rootrun.layer.tar_writer import TarWriter
 from rootrun.namedtuple import NamedTuple
 
-_USER = "nixbld"
 _SH = "/bin/sh"
 _START = EntryPath("etc/nix-shell-rc")
-_OWNED = ("nix", "nix/store", "nix/var", "nix/var/nix", "etc/nix", BUILD_DIRECTORY.strip("/"))
+_NO_HOMES = ("/homeless-shelter", "/var/empty")  # what Nix and nixpkgs call one that there is not
+_OWNED = ("nix/var", "nix/var/nix", "etc/nix", BUILD_DIRECTORY.strip("/"))
 
 
 class _Owned(NamedTuple):
@@ -34,23 +35,32 @@ class _Owned(NamedTuple):
     is_users: bool = False
 
 
-def shell_edits(derivation: Derivation, settings: ShellSettings) -> ConfigEdits:
+class MadeLayer(NamedTuple):
+    """The layer, as a tar."""
+
+    content: bytes
+    entry_count: int
+
+
+def shell_config(derivation: Derivation, settings: ShellSettings) -> JsonObject:
     """Return what the configuration says: user, directory, environment and the shell to start."""
     start = f"/{_START}"
     option = () if settings.run is not None else ("--rcfile",)
-    return ConfigEdits(
-        env=tuple(shell_environment(derivation, settings).items()),
-        command=(settings.shell, *option, start),
-        working_directory=BUILD_DIRECTORY,
-        user=f"{settings.uid}:{settings.gid}",
-    )
+    variables = shell_environment(derivation, settings)
+    return {
+        "User": f"{settings.uid}:{settings.gid}",
+        "Env": [f"{name}={value}" for name, value in variables.items()],
+        "Cmd": [settings.shell, *option, start],
+        "WorkingDir": BUILD_DIRECTORY,
+    }
 
 
-def shell_layer(derivation: Derivation, settings: ShellSettings, *, mtime_s: int) -> bytes:
-    """Return the layer, as a tar."""
+def shell_layer(derivation: Derivation, settings: ShellSettings, *, mtime_s: int) -> MadeLayer:
+    """Return the layer, whose entries have the time ``mtime_s``."""
     pieces: list[bytes] = []
     writer = TarWriter(lambda piece: pieces.append(bytes(piece)))
-    for item, is_users in _complete(_items(derivation, settings)):
+    items = _complete(_items(derivation, settings))
+    for item, is_users in items:
         entry = Entry(
             path=item.path,
             type=item.type,
@@ -65,7 +75,7 @@ def shell_layer(derivation: Derivation, settings: ShellSettings, *, mtime_s: int
         else:
             writer.add(entry)
     writer.finish()
-    return b"".join(pieces)
+    return MadeLayer(b"".join(pieces), len(items))
 
 
 def start_of_shell(settings: ShellSettings) -> str:
@@ -95,8 +105,8 @@ def start_of_shell(settings: ShellSettings) -> str:
 
 def _items(derivation: Derivation, settings: ShellSettings) -> Iterator[_Owned]:
     shell = settings.shell
-    user = f"{_USER}:x:{settings.uid}:{settings.gid}:Build user:{settings.home}:{shell}\n"
-    for group in fake_nss(passwd=user, group=f"{_USER}:!:{settings.gid}:\n"):
+    user = f"{USER}:x:{settings.uid}:{settings.gid}:Build user:{settings.home}:{shell}\n"
+    for group in fake_nss(passwd=user, group=f"{USER}:!:{settings.gid}:\n"):
         yield from map(_Owned, group.items)
     if shell != _SH:
         yield _Owned(Item(EntryPath(_SH.strip("/")), EntryType.SYMLINK, target=shell))
@@ -104,12 +114,20 @@ def _items(derivation: Derivation, settings: ShellSettings) -> Iterator[_Owned]:
     words = [derivation.builder, *derivation.args]
     builder = f"#!{shell}\nexec {shlex.join(words)}\n"
     yield _file(f"{BUILDER_DIRECTORY}/{BUILDER}", builder, mode=0o755)
-    for path in dict.fromkeys((*_OWNED, settings.home.strip("/"))):
+    for path in dict.fromkeys(_owned(settings)):
         if path:
             yield _Owned(Item(EntryPath(path), EntryType.DIRECTORY, 0o755), is_users=True)
     yield _Owned(Item(EntryPath("tmp"), EntryType.DIRECTORY, 0o1777))
     for path, content in files_of_attributes(derivation).items():
         yield _file(path, content)._replace(is_users=True)
+
+
+def _owned(settings: ShellSettings) -> Iterator[str]:
+    """Yield the directories of the user; the root is none of them."""
+    store = settings.store.strip("/")
+    yield from (store.rpartition("/")[0], store, *_OWNED)
+    if settings.home not in _NO_HOMES:
+        yield settings.home.strip("/")
 
 
 def _file(path: str, text: str, *, mode: int = 0o644) -> _Owned:

@@ -29,6 +29,7 @@ def test_a_builder_s_variables_are_there() -> None:
     assert shell_environment(derivation(a="1"), _SETTINGS) == {
         "PATH": "/nix/store/x-bash/bin:/usr/local/bin",
         "HOME": "/build",
+        "USER": "nixbld",
         "NIX_STORE": "/nix/store",
         "NIX_BUILD_CORES": "1",
         "out": "/nix/store/x-a",
@@ -67,8 +68,10 @@ def test_attributes_as_files_are_named_by_variables() -> None:
             "--command: not possible together with --run",
         ),
         (derivation(), ShellSettings(shell="bash"), "--shell: 'bash': not an absolute path"),
+        (derivation(), _SETTINGS._replace(home="/a:b"), "--home: '/a:b': has a colon"),
+        (derivation(), ShellSettings(shell="/a\nb"), "--shell: '/a\\nb': has a colon"),
     ],
-    ids=["structured", "bytes", "both", "relative"],
+    ids=["structured", "bytes", "both", "relative", "colon", "line break"],
 )
 def test_what_cannot_be_a_shell_image_is_told(
     given: Derivation, settings: ShellSettings, message: str

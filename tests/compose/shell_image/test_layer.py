@@ -5,11 +5,12 @@ import os
 import subprocess
 import tarfile
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from rootrun.compose.shell_image.environment import ShellSettings, shell_environment
-from rootrun.compose.shell_image.layer import shell_edits, shell_layer, start_of_shell
+from rootrun.compose.shell_image.layer import shell_config, shell_layer, start_of_shell
 from tests.compose.shell_image.test_environment import derivation
 from tests.support.require import require_program
 
@@ -19,14 +20,15 @@ _SETTINGS = ShellSettings(shell="/nix/store/x-bash/bin/bash", uid=1234, gid=567,
 def members(settings: ShellSettings = _SETTINGS, **environment: str) -> dict[str, tarfile.TarInfo]:
     """Return the entries of the layer by their names."""
     layer = shell_layer(derivation(**environment), settings, mtime_s=7)
-    with tarfile.open(fileobj=io.BytesIO(layer)) as tar:
+    with tarfile.open(fileobj=io.BytesIO(layer.content)) as tar:
+        assert len(tar.getmembers()) == layer.entry_count
         return {member.name: member for member in tar.getmembers()}
 
 
 def content(name: str, settings: ShellSettings = _SETTINGS, **environment: str) -> str:
     """Return the content of a file of the layer."""
     layer = shell_layer(derivation(**environment), settings, mtime_s=7)
-    with tarfile.open(fileobj=io.BytesIO(layer)) as tar:
+    with tarfile.open(fileobj=io.BytesIO(layer.content)) as tar:
         found = tar.extractfile(name)
         assert found is not None
         return found.read().decode()
@@ -61,12 +63,26 @@ def test_ac40_the_user_has_a_name_and_a_home() -> None:
 
 
 def test_ac41_run_is_for_a_shell_that_is_not_interactive() -> None:
-    edits = shell_edits(derivation(), _SETTINGS)
-    assert edits.command == (_SETTINGS.shell, "--rcfile", "/etc/nix-shell-rc")
-    edits = shell_edits(derivation(), _SETTINGS._replace(run="true"))
-    assert edits.command == (_SETTINGS.shell, "/etc/nix-shell-rc")
-    assert (edits.user, edits.working_directory) == ("1234:567", "/build")
-    assert dict(edits.env)["HOME"] == "/home/me"
+    config = shell_config(derivation(), _SETTINGS)
+    assert config["Cmd"] == [_SETTINGS.shell, "--rcfile", "/etc/nix-shell-rc"]
+    config = shell_config(derivation(), _SETTINGS._replace(run="true"))
+    assert config["Cmd"] == [_SETTINGS.shell, "/etc/nix-shell-rc"]
+    assert (config["User"], config["WorkingDir"]) == ("1234:567", "/build")
+    assert "HOME=/home/me" in cast("list[str]", config["Env"])
+
+
+@pytest.mark.parametrize("home", ["/homeless-shelter", "/var/empty"])
+def test_ac40_a_home_can_be_none(home: str) -> None:
+    settings = _SETTINGS._replace(home=home)
+    found = members(settings).get(home.strip("/"))
+    assert found is None or (found.uid, found.mode) == (0, 0o555)
+    assert f":{home}:" in content("etc/passwd", settings)
+
+
+def test_another_store_is_the_user_s_too() -> None:
+    layer = members(_SETTINGS._replace(store="/gnu/store"))
+    assert {layer[name].uid for name in ("gnu", "gnu/store")} == {1234}
+    assert "nix/store" not in layer
 
 
 @pytest.fixture
