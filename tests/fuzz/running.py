@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from rootrun.layer.removal import remove_tree
+from tests.support.public import remove_directory
 
 _CHECKOUT = Path(__file__).parent.parent.parent
 _COUNT = re.compile(r"^stat::number_of_executed_units: *(\d+)", re.MULTILINE)
@@ -42,17 +42,8 @@ def fuzz_target(name: str, directory: Path, *options: str) -> Outcome:
             check=False,
         )
     finally:
-        _remove(Path(scratch))
+        remove_directory(Path(scratch))
     told = done.stdout.decode(errors="replace")
     count = _COUNT.search(told)
     took_s = time.monotonic() - started_s
     return Outcome(done.returncode == 0, int(count[1]) if count else 0, took_s, told)
-
-
-def _remove(path: Path) -> None:
-    # shutil.rmtree() ends at depths that layers have.
-    parent_fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        remove_tree(path.name, directory_fd=parent_fd)
-    finally:
-        os.close(parent_fd)

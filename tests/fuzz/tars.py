@@ -15,10 +15,10 @@ from rootrun.image.source import open_image, open_layer
 from rootrun.layer.entry import ROOT, Entry
 from rootrun.layer.header import BLOCK_BYTES, ZERO_BLOCK, header_bytes
 from rootrun.layer.listing import list_tree
-from rootrun.layer.removal import remove_tree
 from rootrun.layer.stack import LayerStack, UnpackedLayer
 from rootrun.layer.tar_reader import TarReader
 from rootrun.rootfs.base_view import BaseView
+from tests.support.public import remove_directory
 from tests.support.stacks import OPEN_DIRECTORY, unpacked_layer
 from tests.support.tarball import directory, file, symlink, tarball
 from tests.support.unpacking import plant_victims, unpack
@@ -70,7 +70,7 @@ def take_unpack(content: bytes) -> None:
             with suppress(UnsafeEntryError):
                 stack.resolve(path)
     finally:
-        _remove(place, "tree")
+        remove_directory(place / "tree")
 
 
 def _list(stack: LayerStack) -> None:
@@ -90,14 +90,6 @@ def _ground() -> tuple[Path, UnpackedLayer]:
     plant_victims(place)
     below = tarball(directory("a"), file("a/b", b"x"), symlink("l", "a"), symlink("s", "/l/../s"))
     return place, unpacked_layer(Path(tempfile.mkdtemp(prefix="rootrun-fuzz-"), "tree"), below)
-
-
-def _remove(place: Path, name: str) -> None:
-    place_fd = os.open(place, OPEN_DIRECTORY)
-    try:
-        remove_tree(name, directory_fd=place_fd)
-    finally:
-        os.close(place_fd)
 
 
 def take_archive(content: bytes) -> None:

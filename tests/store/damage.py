@@ -8,8 +8,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from rootrun.layer.removal import remove_tree
 from tests.store.test_trust import in_another_boot
+from tests.support.public import remove_directory
 
 Damage = Callable[[Path], object]
 
@@ -29,12 +29,6 @@ def _change_link(entry: Path) -> None:
     link.unlink()
     link.symlink_to("d/F")
     os.utime(link, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)
-
-
-def _remove(path: Path) -> None:
-    fd = os.open(path.parent, os.O_RDONLY)
-    remove_tree(path.name, directory_fd=fd)
-    os.close(fd)
 
 
 def _half_write(entry: Path) -> None:
@@ -82,7 +76,7 @@ FOUND_AT_ONCE: dict[str, Damage] = {
     "record a fifo": lambda entry: _put_fifo(entry / "record.json"),
     "half written": _half_write,
     "mark a fifo": lambda entry: _put_fifo(entry / "made.json"),
-    "no tree": lambda entry: _remove(entry / "tree"),
+    "no tree": lambda entry: remove_directory(entry / "tree"),
     "tree a symlink": lambda entry: _lead_elsewhere(entry / "tree"),
     "entry a symlink": _lead_elsewhere,
     "open to others": lambda entry: entry.chmod(0o777),

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.program import run_as, run_python, run_rootrun
+from tests.support.public import PREFIX, public_parent, remove_directory
 from tests.support.require import require
+from tests.support.stacks import make_deep
 from tests.support.users import Account, sweep_dead_sessions, temporary_account
 
 
@@ -73,3 +75,16 @@ with temporary_account("killed", subids=True) as account:
     assert name not in Path("/etc/passwd").read_text()
     assert name not in Path("/etc/subuid").read_text()
     assert not Path(directory).exists()
+
+
+def test_what_is_deep_is_swept_too() -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left = public_parent() / f"{PREFIX}{ended.pid}-deep"
+    left.mkdir()
+    try:
+        make_deep(left, depth=1500)  # deeper than Python's calls can be
+        sweep_dead_sessions()
+        assert not left.exists()
+    finally:
+        remove_directory(left)

@@ -7,7 +7,6 @@ never meet, and so that what a killed session left behind can be told and swept.
 import fcntl
 import os
 import re
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -16,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.public import PREFIX, make_public_directory, public_parent
+from tests.support.public import PREFIX, make_public_directory, public_parent, remove_directory
 
 _SUBID_COUNT = 65536
 _FIRST_SUBID = 200_000_000  # far above what useradd(8) hands out by itself
@@ -56,7 +55,7 @@ def temporary_account(name: str, *, subids: bool) -> Iterator[Account]:
         yield _create(full_name, base=base, subids=subids)
     finally:
         _remove(full_name)
-        shutil.rmtree(base)
+        remove_directory(base)
 
 
 def processes_of(account: Account) -> list[int]:
@@ -80,7 +79,8 @@ def sweep_dead_sessions() -> None:
                 _remove(name)
     for path in public_parent().glob(f"{PREFIX}*-*"):
         if _is_of_dead_session(path.name):
-            shutil.rmtree(path, ignore_errors=True)
+            with suppress(OSError):  # another user's, or another session sweeps too
+                remove_directory(path)
 
 
 def _is_of_dead_session(name: str) -> bool:
