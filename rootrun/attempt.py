@@ -4,10 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from rootrun.annotation import TYPE_CHECKING
 from rootrun.compose.base_image import Base
 from rootrun.compose.copy_in import copy_in
 from rootrun.compose.emulation import Emulation, emulation, plan_emulation
 from rootrun.dataclass import replace
+from rootrun.errors import LayerError, told_as
 from rootrun.image.config import ImageConfig
 from rootrun.layer.compare import DiffNotes
 from rootrun.layer.diff import Change
@@ -20,6 +22,9 @@ from rootrun.sandbox.child import ChildTask
 from rootrun.sandbox.container import run_container
 from rootrun.sandbox.idmap import IdMap
 from rootrun.sandbox.spec import Conditions, ContainerSpec, Outcome
+
+if TYPE_CHECKING:
+    from rootrun.compose.references.references import References
 
 _NOTHING_RAN = Outcome(
     step=0,
@@ -51,15 +56,21 @@ class Attempt(NamedTuple):
     spec: ContainerSpec
     emulated: Emulation
     disk_bytes: int | None  # the limit of what may be changed
+    config: ImageConfig  # of the new image
+    references: "References | None"
 
     def run(self, *, alongside: Sequence[ChildTask] = ()) -> Outcome:
         """Run the steps, as ``run_container`` does.
 
-        Raises ScriptError unless all went well, and LimitError for too large a change. Without
-        steps there is no container.
+        Then bring in what the change refers to. Raises ScriptError unless all went well, and
+        LimitError for too large a change. Without steps there is no container.
         """
-        if not self.spec.steps:
-            return _NOTHING_RAN
+        outcome = self._run_steps(alongside) if self.spec.steps else _NOTHING_RAN
+        if self.references:
+            self._bring(self.references)
+        return outcome
+
+    def _run_steps(self, alongside: Sequence[ChildTask]) -> Outcome:
         with ExitStack() as cleanup:
             tasks, disk = list(alongside), None
             if self.disk_bytes is not None:
@@ -73,6 +84,13 @@ class Attempt(NamedTuple):
         check_outcome(outcome, self.spec)
         return outcome
 
+    def _bring(self, references: "References") -> None:
+        from rootrun.compose.references.references import OPTION, bring
+
+        with told_as(LayerError, OPTION, self.rootfs.root):
+            needed = references.needed(self.changes(DiffNotes()), self.config)
+        bring(needed, root=self.rootfs.root, mtime_s=self.policy.mtime_s)
+
     def changes(self, notes: DiffNotes) -> Iterable[Change]:
         """Return what the container, which has ended, changed; see ``Rootfs.changes``."""
         changes = self.rootfs.changes(self.policy, notes, ownership=self.emulated.ownership)
@@ -81,6 +99,23 @@ class Attempt(NamedTuple):
         from rootrun.rootfs.disk_limit import within
 
         return within(changes, self.disk_bytes)
+
+
+def _bring_in(job: Job, rootfs: Rootfs, *, scratch: Path) -> None:
+    """Make what is there before the steps."""
+    root, mtime_s = rootfs.root, job.request.policy.mtime_s
+    copy_in(job.plan.copies, root=root, mtime_s=mtime_s)
+    additions, references = job.plan.additions, job.plan.references
+    if not additions:
+        return
+    if references:
+        from rootrun.compose.references.references import bring
+
+        registered = references.among(one.path for one in additions.registrations)
+        bring(registered, root=root, mtime_s=mtime_s)
+    from rootrun.compose.additions import add
+
+    add(additions, root=root, scratch=scratch, mtime_s=mtime_s)
 
 
 @contextmanager
@@ -105,16 +140,7 @@ def attempt(
                 wanted=ON_TMPFS if prefers_tmpfs else request.sandbox.rootfs,
             )
         )
-        copy_in(job.plan.copies, root=rootfs.root, mtime_s=request.policy.mtime_s)
-        if job.plan.additions:
-            from rootrun.compose.additions import add
-
-            add(
-                job.plan.additions,
-                root=rootfs.root,
-                scratch=scratch,
-                mtime_s=request.policy.mtime_s,
-            )
+        _bring_in(job, rootfs, scratch=scratch)
         emulated = cleanup.enter_context(emulation(planned, rootfs))
         plain = container_spec(
             request,
@@ -131,4 +157,12 @@ def attempt(
             timeout_s=job.timeout_s,
             has_root_in_memory=rootfs.tmpfs is not None,
         )
-        yield Attempt(request.policy, rootfs, spec, emulated, request.sandbox.disk_bytes)
+        yield Attempt(
+            policy=request.policy,
+            rootfs=rootfs,
+            spec=spec,
+            emulated=emulated,
+            disk_bytes=request.sandbox.disk_bytes,
+            config=job.config,
+            references=job.plan.references,
+        )

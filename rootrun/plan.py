@@ -32,6 +32,7 @@ from rootrun.sandbox.spec import (
 
 if TYPE_CHECKING:
     from rootrun.compose.additions import Additions
+    from rootrun.compose.references.references import References
 
 DEFAULT_ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -54,6 +55,7 @@ class LayerPlan(NamedTuple):
     steps: tuple[Step, ...]  # run in order; none: what is brought in makes the layer
     copies: tuple[CopyIn, ...] = ()  # before the first of them
     additions: "Additions | None" = None  # then
+    references: "References | None" = None  # after the last of them
 
     @property
     def name(self) -> str:
@@ -213,20 +215,23 @@ def inside(path: str, stack: LayerStack) -> EntryPath:
 
 def plan_layers(request: Request) -> tuple[LayerPlan, ...]:
     """Return the layers to make, the scripts read; raises UsageError if one cannot be."""
-    additions = None
+    additions = references = None
     if request.helpers or request.registrations:
         from rootrun.compose.additions import additions_of  # few need it
 
         additions = additions_of(request)
+    if request.references:
+        from rootrun.compose.references.references import read_references  # likewise
+
+        references = read_references(request.references)
+    first = LayerPlan((), request.copies, additions, references)
     if request.command:
-        return (LayerPlan((CommandStep(request.command),), request.copies, additions),)
+        return (first._replace(steps=(CommandStep(request.command),)),)
     steps = tuple(ScriptStep(str(script), _read_script(script)) for script in request.scripts)
     if request.is_squashed or not steps:
-        return (LayerPlan(steps, request.copies, additions),)
-    return tuple(
-        LayerPlan((step,)) if number else LayerPlan((step,), request.copies, additions)
-        for number, step in enumerate(steps)
-    )
+        return (first._replace(steps=steps),)
+    others = [LayerPlan((step,), references=references) for step in steps[1:]]
+    return (first._replace(steps=steps[:1]), *others)
 
 
 def container_spec(

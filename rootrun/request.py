@@ -122,6 +122,7 @@ class Request:
     copies: tuple[CopyIn, ...] = ()
     helpers: tuple[Helper, ...] = ()
     registrations: tuple[Path, ...] = ()  # of paths for a Nix database
+    references: tuple[Path, ...] = ()  # graphs of paths to add where they are mentioned
     output: OutputReference
     name: str
     tag: str | None = None  # None: from the content

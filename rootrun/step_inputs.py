@@ -59,6 +59,7 @@ def step_inputs(
         SCRIPT: _digest([_content(step) for step in plan.steps]),
         COPIES: digest_of_copies(plan.copies),
         **(plan.additions or Additions()).inputs(),
+        **(plan.references.inputs(config) if plan.references else {}),
         "the environment": _digest(sorted(environment.items())),
     }
     # With less than the whole emulation a script meets what its id map cannot do.

@@ -10,8 +10,7 @@ _TALK = (*options.MESSAGES, options.HELP)
 MAIN = Command(
     "",
     (
-        "usage: rootrun [--from IMAGE] --script FILE [--script FILE ...] [-o OUTPUT] [OPTION ...]",
-        "       rootrun [--from IMAGE] [OPTION ...] -- COMMAND [ARG ...]",
+        "usage: rootrun [--from IMAGE] [OPTION ...] (--script FILE ... | -- COMMAND [ARG ...])",
         "       rootrun cache|completion|doctor|export|help|layered|merge|prefetch|pull|push ...",
         "       rootrun shell-image ...",
     ),

@@ -147,6 +147,13 @@ SANDBOX = Group(
             dest="registrations",
         ),
         Option(
+            ("--references",),
+            "add the paths in FILE that the layer mentions",
+            "FILE",
+            values.parse_path,
+            action="append",
+        ),
+        Option(
             ("--bind",),
             "show SRC of this host at DST",
             "SRC:DST[:ro]",

@@ -70,6 +70,7 @@ def request_of(options: Options) -> Request:
         copies=_copies(options),
         helpers=tuple(options.helpers),
         registrations=tuple(options.registrations),
+        references=tuple(options.references),
         output=output,
         name=_name(options),
         tag=_tag(options, output),

@@ -35,6 +35,26 @@ def copy_in(copies: Iterable[CopyIn], *, root: Path, mtime_s: int) -> None:
         os.close(root_fd)
 
 
+def copy_to_same_place(path: str, *, root: Path, mtime_s: int) -> None:
+    """Copy what is at the absolute ``path`` of the host to the same place in the root, as it is.
+
+    A symlink stays one. Owners and times are those of ``copy_in``. Raises OSError, and LayerError
+    for what the root has in the way.
+    """
+    target = EntryPath(path.strip("/"))
+    status = os.lstat(path)
+    root_fd = os.open(root, _OPEN_DIRECTORY)
+    try:
+        with Placing(root_fd, mtime_s=mtime_s) as placing:
+            if stat.S_ISDIR(status.st_mode):
+                source = CopyIn(source=Path(path), destination=path)
+                _copy_directory(source, target, placing)
+            else:
+                _copy_one(path, status, target, placing)
+    finally:
+        os.close(root_fd)
+
+
 @contextmanager
 def _told(copy: CopyIn, root: Path) -> Iterator[None]:
     """Turn what goes wrong into a UsageError that names the copy."""

@@ -23,7 +23,7 @@ class Store:
         It may be a file itself. Modes are those of a store: 0444, 0555.
         """
         self.directory.mkdir(exist_ok=True)
-        digest = hashlib.sha256(name.encode()).hexdigest()[:32]
+        digest = hashlib.sha256(name.encode()).hexdigest()[:32].replace("e", "z")  # a digit of Nix
         path = self.directory / f"{digest}-{name}"
         if isinstance(files, bytes):
             path.write_bytes(files)

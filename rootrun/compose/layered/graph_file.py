@@ -18,6 +18,8 @@ from rootrun.compose.layered.graph import StorePath
 from rootrun.errors import UsageError
 from rootrun.namedtuple import NamedTuple
 
+_USUAL_STORE = "/nix/store"
+
 
 class Registration(NamedTuple):
     """A path as a file tells of it."""
@@ -27,16 +29,19 @@ class Registration(NamedTuple):
     size_bytes: int | None  # of its archive, None where the file does not tell
 
 
-def read_closures(files: Iterable[Path], *, store: str) -> dict[StorePath, Registration]:
-    """Return what ``files`` tell together of paths in the directory ``store``, by path.
+def read_closures(
+    files: Iterable[Path], *, store: str | None, option: str = "--closure"
+) -> dict[StorePath, Registration]:
+    """Return what ``files``, named by ``option``, tell together of paths in a store, by path.
 
-    Raises UsageError for what is no such file, for a path elsewhere, and for a reference to
-    a path that none of them tells of.
+    ``store`` is its directory; None: whichever each path says, else that of Nix. Raises UsageError
+    for what is no such file, for a path elsewhere, and for a reference to a path that none of them
+    tells of.
     """
     found: dict[StorePath, Registration] = {}
     for file in files:
-        where = f"--closure: {os.fspath(file)!r}"
-        for one in _parse(_content(file, where), store=store, where=where):
+        where = f"{option}: {os.fspath(file)!r}"
+        for one in _parse(_content(file, where), store=store or _USUAL_STORE, where=where):
             _check(one, store=store, where=where)
             known = found.get(one.path, one)
             size_bytes = one.size_bytes if known.size_bytes is None else known.size_bytes
@@ -45,7 +50,7 @@ def read_closures(files: Iterable[Path], *, store: str) -> dict[StorePath, Regis
     for one in found.values():
         for reference in one.references:
             if reference not in found:
-                raise UsageError(f"--closure: {reference}: is missing, and {one.path} refers to it")
+                raise UsageError(f"{option}: {reference}: is missing, and {one.path} refers to it")
     return found
 
 
@@ -56,12 +61,13 @@ def _content(file: Path, where: str) -> str:
         raise UsageError(f"{where}: {error.strerror}") from error
 
 
-def _check(one: Registration, *, store: str, where: str) -> None:
+def _check(one: Registration, *, store: str | None, where: str) -> None:
     directory, _, name = one.path.rpartition("/")
-    if directory != store or name in ("", ".", "..") or "\0" in name:
+    is_elsewhere = directory != store if store else not directory.startswith("/")
+    if is_elsewhere or name in ("", ".", "..") or "\0" in name:
         raise UsageError(
-            f"{where}: {one.path!r:.200}: not a path in the store {store}",
-            hint="--store-dir names another directory",
+            f"{where}: {one.path!r:.200}: not a path in the store {store or _USUAL_STORE}",
+            hint="--store-dir names another directory" if store else None,
         )
 
 
