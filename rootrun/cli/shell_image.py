@@ -5,13 +5,20 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+from rootrun import log
 from rootrun.cli.layered import DEFAULT_STORE, layered_request_of
 from rootrun.cli.parser import Options
 from rootrun.cli.request import given_name
 from rootrun.cli.run import Job, run_and_tell
 from rootrun.compose.derivation_file import NamedDerivation, read_derivation
+from rootrun.compose.layered.graph_file import read_closures
 from rootrun.compose.layered.request import LayeredRequest, ReadyLayer
-from rootrun.compose.shell_image.environment import BUILD_DIRECTORY, ShellSettings, check_shell
+from rootrun.compose.shell_image.environment import (
+    BUILD_DIRECTORY,
+    ShellSettings,
+    check_shell,
+    mentioned_paths,
+)
 from rootrun.compose.shell_image.layer import shell_config, shell_layer
 from rootrun.dataclass import replace
 from rootrun.errors import UsageError
@@ -49,6 +56,7 @@ def make_shell_request(options: Options) -> LayeredRequest:
     if given_name(options) is None:
         options.name = name_from_stems(None, f"{named.name}-env")
     options.base = options.from_ref = None
+    _tell_what_is_missing(options, named, settings)
     request = layered_request_of(options)
     edits = request.run.edits
     config = shell_config(named.derivation, settings)
@@ -86,6 +94,18 @@ def _shell_of(named: NamedDerivation) -> str:
         f"--shell: not given: the builder of {named.name}, {builder!r}, is no shell",
         hint="as in --shell /nix/store/...-bash/bin/bash",
     )
+
+
+def _tell_what_is_missing(
+    options: Options, named: NamedDerivation, settings: ShellSettings
+) -> None:
+    """Warn of what the builder would look for in vain."""
+    there = read_closures(options.closures, store=settings.store)
+    mentioned = mentioned_paths(named.derivation, store=settings.store)
+    missing = [path for path in mentioned if path not in there]
+    if missing and not options.no_store_paths:
+        more = f" and {len(missing) - 1} more" if missing[1:] else ""
+        log.warning("%s: not in the closure: %s%s", named.name, missing[0], more)
 
 
 def _of_store(settings: ShellSettings) -> tuple[tuple[str, Path], ...]:

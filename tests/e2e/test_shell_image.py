@@ -221,7 +221,7 @@ def test_a_script_changes_the_root_of_the_image(workplace: Workplace, store: Sto
         (["--uid", "x"], {}, "--uid: 'x': not a number of at most 4294967294"),
         (["--gid", "4294967295"], {}, "--gid: '4294967295': not a number of at most 4294967294"),
         (["--home", "home"], {}, "--home: 'home': not an absolute path"),
-        (["--home", "/a:b"], {}, "--home: '/a:b': has a colon or a line break"),
+        (["--home", "/a:b"], {}, "--home: '/a:b': has a colon or a blank"),
         (["--from", "base.tar"], {}, "--from: no such option"),
         (["--max-layers", "1"], {}, "--max-layers: 1: the base has 0 layers and 1 more"),
     ],
@@ -238,6 +238,19 @@ def test_what_cannot_be_is_told_in_one_line(
     assert (done.returncode, done.stdout) == (125, b"")
     assert why in done.stderr.decode().splitlines()[0]
     assert not (workplace.path / "shell.tar").exists()
+
+
+def test_what_the_closure_lacks_is_told(workplace: Workplace, store: Store) -> None:
+    image = made(workplace, store)
+    del store.graph[path_of(store, "stdenv")]
+    store.graph[path_of(store, "bash")] = []
+    store.write_closure(store.directory.parent / "closure.json")
+    options = ("--closure", store.directory.parent / "closure.json", "-o", "less.tar")
+    done = workplace.run("shell-image", "hello.json", *options, "--store-dir", store.directory)
+    assert done.returncode == 0
+    gone = f"rootrun: warning: hello-2.10: not in the closure: {store.directory}/"
+    assert done.stderr.decode().startswith(gone)
+    assert len(layers_of(workplace.path / "less.tar")) < len(layers_of(image))
 
 
 def test_closure_and_derivation_must_be_given(workplace: Workplace, store: Store) -> None:

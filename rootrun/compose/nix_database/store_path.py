@@ -43,6 +43,13 @@ def parse_sha256(text: str) -> str:
     raise ValueError(f"{text!r} is no SHA-256")
 
 
+def base_32_of(digest: bytes) -> str:
+    """Return a SHA-256 in Nix's own base 32, without ``sha256:``."""
+    number = int.from_bytes(digest, "little")
+    digits = (number >> 5 * place & 31 for place in reversed(range(_BASE_32_DIGITS)))
+    return "".join(_BASE_32[digit] for digit in digits)
+
+
 def _from_base_32(digits: str) -> bytes:
     """Decode Nix's base 32: the last digit has the lowest bits, of the first byte."""
     number = 0

@@ -3,10 +3,12 @@
 The values are those that Nix gives a builder in its sandbox, and nixpkgs' streamNixShellImage sets.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping
 
 from rootrun.compose.derivation import Derivation
+from rootrun.compose.nix_database.store_path import base_32_of
 from rootrun.errors import UsageError
 from rootrun.namedtuple import NamedTuple
 
@@ -41,17 +43,33 @@ def check_shell(name: str, derivation: Derivation, settings: ShellSettings) -> N
     if any(variable == _STRUCTURED for variable, _ in derivation.environment):
         raise UsageError(f"shell image: {name}: a derivation with structured attributes")
     for variable, value in derivation.environment:
-        try:
-            f"{variable}={value}".encode()
-        except UnicodeEncodeError:
-            raise UsageError(f"shell image: {name}: {variable!r}: not UTF-8") from None
+        if why := _why_no_variable(variable, value):
+            raise UsageError(f"shell image: {name}: {variable!r}: {why}")
     if settings.command is not None and settings.run is not None:
         raise UsageError("--command: not possible together with --run")
     for option, path in (("--shell", settings.shell), ("--home", settings.home)):
         if not path.startswith("/"):
             raise UsageError(f"{option}: {path!r}: not an absolute path")
-        if re.search("[:\\n]", path):
-            raise UsageError(f"{option}: {path!r}: has a colon or a line break, as no user's can")
+        if re.search(r"[:\s]", path):
+            raise UsageError(f"{option}: {path!r}: has a colon or a blank")
+
+
+def _why_no_variable(name: str, value: str) -> str | None:
+    if not name or "=" in name or "\0" in name + value:
+        return "not a variable"
+    try:
+        f"{name}={value}".encode()
+    except UnicodeEncodeError:
+        return "not UTF-8"
+    return None
+
+
+def mentioned_paths(derivation: Derivation, *, store: str) -> list[str]:
+    """Return the paths of the store that the builder is told, but for those that it makes."""
+    values = (value for _, value in derivation.environment)
+    told = "\n".join((derivation.builder, *derivation.args, *values))
+    found = re.findall(rf"{re.escape(store)}/[0-9a-z]{{32}}-[0-9A-Za-z+\-._?=]+", told)
+    return sorted({*found} - {path for _, path in derivation.outputs})
 
 
 def files_of_attributes(derivation: Derivation) -> Mapping[str, str]:
@@ -91,4 +109,6 @@ def _attributes(derivation: Derivation) -> Mapping[str, str]:
 
 
 def _path_of(name: str) -> str:
-    return f"{BUILD_DIRECTORY}/.attr-{name}"
+    # Nix takes the hash, so that a name with a slash in it leads nowhere.
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
+    return f"{BUILD_DIRECTORY}/.attr-{base_32_of(digest)}"

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from rootrun.compose.nix_database.store_path import parse_sha256, parse_store_path
+from rootrun.compose.nix_database.store_path import base_32_of, parse_sha256, parse_store_path
 from tests.support.require import require_program
 
 _PATH = f"/nix/store/{'0' * 32}-a"
@@ -38,6 +38,7 @@ def test_each_spelling_of_a_hash_is_read(content: bytes) -> None:
     base_32 = _by_nix("to-base32", digest.hexdigest())
     sri = f"sha256-{base64.b64encode(digest.digest()).decode()}"
     assert _by_nix("to-sri", digest.hexdigest()) == sri
+    assert base_32_of(digest.digest()) == base_32
     for text in (digest.hexdigest(), base_32, sri):
         assert parse_sha256(text) == digest.hexdigest()
     for text in (digest.hexdigest(), base_32):

@@ -7,6 +7,7 @@ from rootrun.compose.shell_image.environment import (
     ShellSettings,
     check_shell,
     files_of_attributes,
+    mentioned_paths,
     shell_environment,
 )
 from rootrun.errors import UsageError
@@ -68,10 +69,16 @@ def test_attributes_as_files_are_named_by_variables() -> None:
             "--command: not possible together with --run",
         ),
         (derivation(), ShellSettings(shell="bash"), "--shell: 'bash': not an absolute path"),
+        (derivation(**{"a=b": ""}), _SETTINGS, "shell image: x.drv: 'a=b': not a variable"),
+        (derivation(**{"": "a"}), _SETTINGS, "shell image: x.drv: '': not a variable"),
+        (derivation(a="b\0c"), _SETTINGS, "shell image: x.drv: 'a': not a variable"),
         (derivation(), _SETTINGS._replace(home="/a:b"), "--home: '/a:b': has a colon"),
         (derivation(), ShellSettings(shell="/a\nb"), "--shell: '/a\\nb': has a colon"),
     ],
-    ids=["structured", "bytes", "both", "relative", "colon", "line break"],
+    ids=[
+        *("structured", "bytes", "both", "relative", "equals", "no name", "zero", "colon"),
+        "line break",
+    ],
 )
 def test_what_cannot_be_a_shell_image_is_told(
     given: Derivation, settings: ShellSettings, message: str
@@ -79,6 +86,21 @@ def test_what_cannot_be_a_shell_image_is_told(
     with pytest.raises(UsageError) as caught:
         check_shell("x.drv", given, settings)
     assert str(caught.value).startswith(message)
+
+
+def test_no_name_of_an_attribute_leads_out_of_the_directory() -> None:
+    name = "/../../etc/passwd"
+    (path,) = files_of_attributes(derivation(passAsFile=name, **{name: "x"}))
+    assert path.startswith("/build/.attr-")
+    assert path.count("/") == 2
+
+
+def test_paths_that_the_builder_is_told_are_found() -> None:
+    paths = [f"/nix/store/{digit * 32}-a.b+c" for digit in "1234"]
+    made = derivation(one=f"-I{paths[0]}/include:{paths[1]}", two=paths[2], out=paths[3])
+    made = made._replace(outputs=(("out", paths[3]),), builder=f"{paths[0]}/bin/sh")
+    assert mentioned_paths(made, store="/nix/store") == paths[:3]
+    assert mentioned_paths(made, store="/gnu/store") == []
 
 
 def test_all_else_can() -> None:
