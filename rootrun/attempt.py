@@ -35,6 +35,7 @@ _NOTHING_RAN = Outcome(
     peak_memory_bytes=0,
     started_count=0,
 )
+_SHORTEST_S = 0.001
 
 
 class Job(NamedTuple):
@@ -53,7 +54,8 @@ class Attempt(NamedTuple):
 
     policy: LayerPolicy
     rootfs: Rootfs
-    spec: ContainerSpec
+    specs: tuple[ContainerSpec, ...]  # that run one after the other
+    timeout_s: float | None  # of all of them together
     emulated: Emulation
     disk_bytes: int | None  # the limit of what may be changed
     config: ImageConfig  # of the new image
@@ -65,7 +67,7 @@ class Attempt(NamedTuple):
         Then bring in what the change refers to. Raises ScriptError unless all went well, and
         LimitError for too large a change. Without steps there is no container.
         """
-        outcome = self._run_steps(alongside) if self.spec.steps else _NOTHING_RAN
+        outcome = self._run_steps(alongside) if self.specs else _NOTHING_RAN
         if self.references:
             self._bring(self.references)
         return outcome
@@ -78,10 +80,14 @@ class Attempt(NamedTuple):
 
                 disk = DiskWatch(self.rootfs, self.disk_bytes)
                 tasks.append(cleanup.enter_context(disk.watching()))
-            outcome = run_container(self.spec, alongside=tasks)
-            if disk is not None:
-                disk.check()  # before the outcome: a script that fails may do so for want of room
-        check_outcome(outcome, self.spec)
+            outcome = _NOTHING_RAN
+            for spec in self.specs:
+                left_s = timeout_left_s(self.timeout_s, outcome.wall_s)
+                ended = run_container(replace(spec, timeout_s=left_s), alongside=tasks)
+                if disk is not None:
+                    disk.check()  # before the outcome: a script may fail for want of room
+                check_outcome(ended, spec)
+                outcome = outcome.and_then(ended)
         return outcome
 
     def _bring(self, references: "References") -> None:
@@ -150,19 +156,33 @@ def attempt(
             id_map=job.id_map,
             root=rootfs.root,
         )
-        spec = replace(
-            plain,
-            emulator=emulated.emulator,
-            conditions=conditions,
-            timeout_s=job.timeout_s,
-            has_root_in_memory=rootfs.tmpfs is not None,
-        )
+        specs = (*_extra(job, rootfs.root, scratch), replace(plain, emulator=emulated.emulator))
+        in_memory = rootfs.tmpfs is not None
         yield Attempt(
             policy=request.policy,
             rootfs=rootfs,
-            spec=spec,
+            specs=tuple(
+                replace(spec, conditions=conditions, has_root_in_memory=in_memory)
+                for spec in specs
+                if spec.steps
+            ),
+            timeout_s=job.timeout_s,
             emulated=emulated,
             disk_bytes=request.sandbox.disk_bytes,
             config=job.config,
             references=job.plan.references,
         )
+
+
+def _extra(job: Job, root: Path, scratch: Path) -> tuple[ContainerSpec, ...]:
+    if not job.plan.extra:
+        return ()
+    from rootrun.extra_script import extra_spec  # few need it
+
+    steps = job.plan.extra
+    return (extra_spec(job.request, steps, id_map=job.id_map, root=root, scratch=scratch),)
+
+
+def timeout_left_s(timeout_s: float | None, used_s: float) -> float | None:
+    """Return what is left of a timeout: something, since none is told by the container."""
+    return None if timeout_s is None else max(_SHORTEST_S, timeout_s - used_s)

@@ -95,9 +95,10 @@ def run_layered(request: LayeredRequest, *, progress: Progress) -> RunResult:
                 image, scratch=scratch, places=run.scratch, id_map=id_map, progress=progress
             )
         )
+        is_looked_at = run.has_steps or run.registrations or run.extra_scripts
         results = []
         for layer in _store_layers(request, plan.store_layers, sink, scratch=scratch):
-            if run.has_steps or run.registrations:  # else nobody looks at what is in the store
+            if is_looked_at:
                 base.lay(sink.layers[-1])
             results.append(layer)
         if plan.ready is not None:
@@ -124,7 +125,7 @@ def _plan(request: LayeredRequest, image: Image, *, tree: Path) -> _Plan:
         link_contents(request.linked, tree=tree)
         copies = (CopyIn(source=tree), *copies)
     top = replace(request.run, copies=copies, max_layers=None)  # which is checked here
-    layers = plan_layers(top) if _has_more(top) else ()
+    layers = plan_layers(top) if top.has_layer else ()
     above = len(layers) + (request.ready is not None)
     available = available_layers(
         max_layers=request.max_layers, below=len(image.layers), above=above
@@ -135,12 +136,6 @@ def _plan(request: LayeredRequest, image: Image, *, tree: Path) -> _Plan:
             closure, request.store, how=request.how, available=available
         )
     return _Plan(store_layers, request.ready, top, layers)
-
-
-def _has_more(request: Request) -> bool:
-    """Say whether there is a layer on top of those of the store."""
-    brought = (*request.copies, *request.helpers, *request.registrations)
-    return request.has_steps or bool(brought)
 
 
 def _store_layers(

@@ -56,11 +56,12 @@ class LayerPlan(NamedTuple):
     copies: tuple[CopyIn, ...] = ()  # before the first of them
     additions: "Additions | None" = None  # then
     references: "References | None" = None  # after the last of them
+    extra: tuple[ScriptStep, ...] = ()  # before the first of them, by programs of the host
 
     @property
     def name(self) -> str:
         """The steps, for messages."""
-        return ", ".join(step.name for step in self.steps) or "the content"
+        return ", ".join(step.name for step in (*self.extra, *self.steps)) or "the content"
 
 
 def check_before_run(request: Request, image: Image, config: ImageConfig) -> None:
@@ -80,10 +81,11 @@ def check_before_run(request: Request, image: Image, config: ImageConfig) -> Non
             f" with {'the new one' if new == 1 else f'{new} new ones'} that makes {total}",
             hint="--squash makes one layer of all scripts" if new > 1 else None,
         )
-    check_limits(_limits(request))
+    check_limits(limits_of(request))
 
 
-def _limits(request: Request) -> Limits:
+def limits_of(request: Request) -> Limits:
+    """Return what the processes of a container together may use."""
     sandbox = request.sandbox
     return Limits(
         memory_bytes=sandbox.memory_bytes,
@@ -127,7 +129,8 @@ def check_outcome(outcome: Outcome, spec: ContainerSpec) -> None:
     """Raise ScriptError unless the last step ended with status 0."""
     name = spec.steps[outcome.step].name
     hint = None
-    if spec.emulator is None and spec.id_map.kind is IdMapKind.SINGLE:
+    is_lone = spec.id_map.kind is IdMapKind.SINGLE
+    if spec.emulator is None and is_lone and spec.host_tree is None:
         hint = "only one uid and gid exist in there: see USER NAMESPACES in rootrun(1)"
     if outcome.signal_number is not None:
         number = outcome.signal_number
@@ -173,6 +176,8 @@ def _brought_in(request: Request) -> Iterator[str]:
         yield from ("--with", helper.in_words)
     for registration in request.registrations:
         yield from ("--nix-db", registration.name)
+    for script in request.extra_scripts:
+        yield from ("--extra-script", script.name)
 
 
 def mount_points(request: Request, stack: LayerStack) -> list[MountPoint]:
@@ -224,10 +229,11 @@ def plan_layers(request: Request) -> tuple[LayerPlan, ...]:
         from rootrun.compose.references.references import read_references  # likewise
 
         references = read_references(request.references)
-    first = LayerPlan((), request.copies, additions, references)
+    extra = _read_scripts("--extra-script", request.extra_scripts)
+    first = LayerPlan((), request.copies, additions, references, extra)
     if request.command:
         return (first._replace(steps=(CommandStep(request.command),)),)
-    steps = tuple(ScriptStep(str(script), _read_script(script)) for script in request.scripts)
+    steps = _read_scripts("--script", request.scripts)
     if request.is_squashed or not steps:
         return (first._replace(steps=steps),)
     others = [LayerPlan((step,), references=references) for step in steps[1:]]
@@ -261,7 +267,7 @@ def container_spec(
         denials=_denials(sandbox.seccomp, config),
         # With one id set-id programs gain nothing in the kernel, only what is emulated.
         has_no_new_privs=sandbox.no_new_privs or id_map.kind is IdMapKind.SINGLE,
-        limits=_limits(request),
+        limits=limits_of(request),
     )
 
 
@@ -273,11 +279,15 @@ def _denials(wanted: str, config: ImageConfig) -> Denials:
     return Denials.SOCKETCALL if config.architecture == _X86_OF_32_BITS else Denials.ON
 
 
-def _read_script(path: Path) -> bytes:
+def _read_scripts(option: str, paths: tuple[Path, ...]) -> tuple[ScriptStep, ...]:
+    return tuple(ScriptStep(str(path), _read_script(option, path)) for path in paths)
+
+
+def _read_script(option: str, path: Path) -> bytes:
     try:
         if path == STDIN:
             with open(0, "rb", closefd=False) as stdin:
                 return stdin.read()
         return path.read_bytes()
     except OSError as error:
-        raise UsageError(f"--script: {os.fspath(path)!r}: {error.strerror}") from error
+        raise UsageError(f"{option}: {os.fspath(path)!r}: {error.strerror}") from error

@@ -122,6 +122,7 @@ class Request:
     copies: tuple[CopyIn, ...] = ()
     helpers: tuple[Helper, ...] = ()
     registrations: tuple[Path, ...] = ()  # of paths for a Nix database
+    extra_scripts: tuple[Path, ...] = ()  # run by programs of the host, before the others
     references: tuple[Path, ...] = ()  # graphs of paths to add where they are mentioned
     output: OutputReference
     name: str
@@ -139,8 +140,14 @@ class Request:
 
     @property
     def has_steps(self) -> bool:
-        """Whether anything is run."""
+        """Whether anything is run in the image."""
         return bool(self.scripts or self.command)
+
+    @property
+    def has_layer(self) -> bool:
+        """Whether there is anything to make a layer of."""
+        brought = (*self.copies, *self.helpers, *self.registrations, *self.extra_scripts)
+        return self.has_steps or bool(brought)
 
     @property
     def image_choice(self) -> ImageChoice:

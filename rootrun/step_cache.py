@@ -22,6 +22,8 @@ from rootrun.sandbox.idmap import IdMap
 from rootrun.step_inputs import COPIES, LAYERS_BELOW, SCRIPT, step_inputs
 from rootrun.store.step_store import CachedStep, StepRecord, StepStore, key_of
 
+_OF_THE_HOST = "with --extra-script programs of this machine run, which are no input that is known"
+
 
 class StepCache:
     """The steps that earlier runs have left, as one run sees them."""
@@ -36,6 +38,9 @@ class StepCache:
 
     def take(self, plan: LayerPlan, sink: Sink) -> LayerResult | None:
         """Add the layer of ``plan`` to ``sink`` if there is one, and it is whole; -v tells."""
+        if plan.extra:
+            log.debug("step cache: %s: not used: %s", plan.name, _OF_THE_HOST)
+            return None
         below = [layer.diff_id for layer in sink.layers]
         inputs = step_inputs(self._request, self._config, self._id_map, plan=plan, below=below)
         self._inputs = inputs
@@ -61,6 +66,8 @@ class StepCache:
         """Keep the topmost layer of ``sink``, which ``take`` did not find; failing is told."""
         layer = sink.layers[-1]
         assert layer.digest is not None
+        if plan.extra:
+            return
         if digest_of_copies(plan.copies) != self._inputs[COPIES]:
             log.warning("step cache: %s: not kept: %s changed meanwhile", plan.name, COPIES)
             return

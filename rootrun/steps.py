@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rootrun import log
 from rootrun.annotation import TYPE_CHECKING
-from rootrun.attempt import Attempt, Job, attempt
+from rootrun.attempt import Attempt, Job, attempt, timeout_left_s
 from rootrun.compose.base_image import Base
 from rootrun.errors import LayerError, StoreError, told_as
 from rootrun.image.compression import Compression
@@ -28,8 +28,6 @@ from rootrun.sandbox.spec import Outcome
 
 if TYPE_CHECKING:
     from rootrun.compose.compressed_layers import LayerMemory
-
-_SHORTEST_S = 0.001  # of a timeout: what is left of one may be nothing
 
 
 class Ground(NamedTuple):
@@ -153,8 +151,7 @@ class _LayerMaker:
         return directory
 
     def _time_left_s(self) -> float | None:
-        timeout_s = self._ground.request.sandbox.timeout_s
-        return None if timeout_s is None else max(_SHORTEST_S, timeout_s - self.usage.wall_s)
+        return timeout_left_s(self._ground.request.sandbox.timeout_s, self.usage.wall_s)
 
 
 def _check(

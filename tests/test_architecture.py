@@ -40,7 +40,11 @@ _MAY_IMPORT = {
     "rootfs": {*_VALUES, *_FORMATS, "store", "sandbox"},
     "compose": {*_VALUES, *_FORMATS, "store", "sandbox", "fakeroot", "rootfs"},
     "plan": {*_VALUES, *_FORMATS, "store", "sandbox", "rootfs", "compose"},
-    "attempt": {"plan", *_VALUES, *_FORMATS, "sandbox", "rootfs", "compose"},
+    "extra_script": {"plan", *_VALUES, "sandbox"},
+    "attempt": {
+        *("extra_script", "plan", *_VALUES, *_FORMATS),
+        *("sandbox", "rootfs", "compose"),
+    },
     "check": {"attempt", "plan", *_VALUES, *_FORMATS, "sandbox", "rootfs", "compose"},
     "step_inputs": {"plan", *_VALUES, *_FORMATS, "sandbox", "fakeroot", "compose"},
     "step_cache": {

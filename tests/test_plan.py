@@ -164,7 +164,7 @@ def test_a_script_is_read_from_standard_input() -> None:
     source = """
 from pathlib import Path
 from rootrun.plan import _read_script
-print(_read_script(Path("-")))
+print(_read_script("--script", Path("-")))
 """
     assert run_python(source, stdin=b"echo\n").stdout == b"b'echo\\n'\n"
 

@@ -11,8 +11,7 @@ MAIN = Command(
     "",
     (
         "usage: rootrun [--from IMAGE] [OPTION ...] (--script FILE ... | -- COMMAND [ARG ...])",
-        "       rootrun cache|completion|doctor|export|help|layered|merge|prefetch|pull|push ...",
-        "       rootrun shell-image ...",
+        "others: cache completion doctor export help layered merge prefetch pull push shell-image",
     ),
     (options.IMAGE, options.SANDBOX, options.LAYER, options.OUTPUT, options.GENERAL),
     epilog="""\

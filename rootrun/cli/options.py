@@ -154,6 +154,14 @@ SANDBOX = Group(
             action="append",
         ),
         Option(
+            ("--extra-script",),
+            "run FILE by programs of this host, at the image's root",
+            "FILE",
+            values.parse_path,
+            action="append",
+            dest="extra_scripts",
+        ),
+        Option(
             ("--bind",),
             "show SRC of this host at DST",
             "SRC:DST[:ro]",

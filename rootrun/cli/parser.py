@@ -36,6 +36,7 @@ class Options:
     copies: list[CopyIn]
     helpers: list[Helper]
     registrations: list[Path]
+    extra_scripts: list[Path]
     references: list[Path]
     copy_dirlinks: bool
     binds: list[Bind]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rootrun.cli.image_values import Tag, parse_tag
+from rootrun.cli.named_files import check_exists, check_result_files, check_scripts
 from rootrun.cli.parser import Options
 from rootrun.cli.places import scratch_of
 from rootrun.cli.stdout import require_stdout
@@ -41,7 +42,10 @@ DEFAULT_CREATED = "1970-01-01T00:00:01Z"
 
 def make_request(options: Options) -> Request:
     """Return what ``options`` ask for; raise UsageError for what cannot be."""
-    brought = (*options.copies, *options.helpers, *options.registrations)
+    brought = (
+        *(*options.copies, *options.helpers, *options.registrations),
+        *options.extra_scripts,
+    )
     if not options.scripts and not options.command and not brought:
         raise UsageError(
             "nothing to do: neither --script FILE nor -- COMMAND nor --copy PATH is given",
@@ -59,7 +63,7 @@ def request_of(options: Options) -> Request:
     _check_task(options)
     _check_inputs(options)
     output = _output(options)
-    _check_result_files(options, output)
+    check_result_files(options, output)
     _check_stdout(options, output)
     return Request(
         base=options.base,
@@ -70,6 +74,7 @@ def request_of(options: Options) -> Request:
         copies=_copies(options),
         helpers=tuple(options.helpers),
         registrations=tuple(options.registrations),
+        extra_scripts=tuple(options.extra_scripts),
         references=tuple(options.references),
         output=output,
         name=_name(options),
@@ -94,7 +99,8 @@ def _copies(options: Options) -> tuple[CopyIn, ...]:
 def _check_task(options: Options) -> None:
     if options.scripts and options.command:
         raise UsageError("--script: not possible together with -- COMMAND")
-    from_stdin = [path for path in options.scripts if path == STDIN]
+    scripts = (*options.scripts, *options.extra_scripts)
+    from_stdin = [path for path in scripts if path == STDIN]
     if options.base and options.base.path == STDIN:
         from_stdin.append(STDIN)
     if len(from_stdin) > 1:
@@ -106,17 +112,18 @@ def _check_task(options: Options) -> None:
 
 
 def _check_inputs(options: Options) -> None:
-    for script in options.scripts:
-        if script != STDIN:
-            _check_exists("--script", script)
-            if script.is_dir():
-                raise UsageError(f"--script: {os.fspath(script)!r}: Is a directory")
+    check_scripts("--script", options.scripts)
+    check_scripts("--extra-script", options.extra_scripts)
     for copy in options.copies:
-        _check_exists("--copy", copy.source, hint=_copy_hint(copy.source))
+        check_exists("--copy", copy.source, hint=_copy_hint(copy.source))
     for bind in options.binds:
-        _check_exists("--bind", bind.source)
-    for registration in options.registrations:
-        _check_exists("--nix-db", registration)
+        check_exists("--bind", bind.source)
+    for option, files in (
+        ("--nix-db", options.registrations),
+        ("--references", options.references),
+    ):
+        for file in files:
+            check_exists(option, file)
     _check_helpers(options.helpers)
 
 
@@ -133,34 +140,6 @@ def _copy_hint(source: Path) -> str | None:
     path, colon, _ = os.fspath(source).rpartition(":")
     is_split = colon and os.path.exists(path)
     return "the DST of PATH:DST is an absolute path in the image" if is_split else None
-
-
-def _check_exists(option: str, path: Path, *, hint: str | None = None) -> None:
-    try:
-        os.stat(path)
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        raise UsageError(f"{option}: {os.fspath(path)!r}: {why}", hint=hint) from None
-
-
-def _check_result_files(options: Options, output: OutputReference) -> None:
-    """See that the files of the result can be written: afterwards the image would be there."""
-    taken = {os.path.realpath(output.path): "--output"}
-    for option, path in (
-        ("--iidfile", options.iidfile),
-        ("--digestfile", options.digestfile),
-        ("--metadata-file", options.metadata_file),
-    ):
-        if path is None:
-            continue
-        _check_exists(option, path.parent)
-        if path.is_dir():
-            raise UsageError(f"{option}: {os.fspath(path)!r}: Is a directory")
-        if not os.access(path if path.exists() else path.parent, os.W_OK):
-            raise UsageError(f"{option}: {os.fspath(path)!r}: Permission denied")
-        other = taken.setdefault(os.path.realpath(path), option)
-        if other != option:
-            raise UsageError(f"{option}: {os.fspath(path)!r}: the same file as that of {other}")
 
 
 def _output(options: Options) -> OutputReference:
@@ -182,7 +161,9 @@ def _task_stem(options: Options) -> str:
         return "stdin" if first == STDIN else stem(os.fspath(first))
     if options.copies:
         return stem(os.fspath(options.copies[0].source.absolute())) or "content"
-    return options.helpers[0].kind.value if options.helpers else "nix-db"
+    if options.helpers:
+        return options.helpers[0].kind.value
+    return "nix-db" if options.registrations else stem(os.fspath(options.extra_scripts[0]))
 
 
 def given_name(options: Options) -> str | None:

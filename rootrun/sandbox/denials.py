@@ -21,6 +21,7 @@ class Denials(Enum):
     ON = "on"
     SOCKETCALL = "socketcall"  # all but sockets that programs of i386 make by socketcall(2)
     OFF = "off"
+    HOST = "host"  # and the sockets that a path leads to: for who sees the paths of the host
 
 
 _ARCHITECTURES = (
@@ -33,12 +34,13 @@ _OF_MACHINE = {"x86_64": _ARCHITECTURES[:2], "aarch64": _ARCHITECTURES[2:]}
 # What a call is tested for, or how it fails: as on a kernel that lacks or forbids it, so that
 # programs do what they do there (libuv does without io_uring, systemd without keyrings).
 _FAMILY, _REQUEST, _MULTIPLEXED = "family", "request", "multiplexed"
+_PAIR = "pair"
 _ABSENT, _FORBIDDEN, _NO_FAMILY = "absent", "forbidden", "no family"
 _ERRORS = {_ABSENT: errno.ENOSYS, _FORBIDDEN: errno.EPERM, _NO_FAMILY: errno.EAFNOSUPPORT}
 # The numbers are in the order of _ARCHITECTURES (arch/*/syscall*.tbl, asm-generic/unistd.h).
 _CALLS: Mapping[str, tuple[str, tuple[int | None, int | None, int | None, int | None]]] = {
     "socket": (_FAMILY, (41, 359, 198, 281)),
-    "socketpair": (_FAMILY, (53, 360, 199, 288)),
+    "socketpair": (_PAIR, (53, 360, 199, 288)),
     "socketcall": (_MULTIPLEXED, (None, 102, None, None)),
     "ioctl": (_REQUEST, (16, 54, 29, 54)),
     # Keyrings have no namespace: a key that is found by its number may be anybody's.
@@ -64,7 +66,10 @@ _CALLS: Mapping[str, tuple[str, tuple[int | None, int | None, int | None, int | 
 }
 # Those of x32: bit 30, and on kernels before 5.4 those from 512 on without it, too.
 _FIRST_OF_X32 = 512
-_AF_ALG, _AF_VSOCK = 38, 40
+_AF_UNIX, _AF_ALG, _AF_VSOCK = 1, 38, 40
+_ALL_BITS = 0xFFFFFFFF
+_TYPE_MASK = 0xF  # the rest are flags, as SOCK_CLOEXEC
+_SOCK_DGRAM, _SOCK_RAW = 2, 3  # of AF_UNIX the same; both ends can be sent to others
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 _SYS_SOCKET, _SYS_SOCKETPAIR = 1, 8
 
@@ -112,10 +117,17 @@ def _section(arch: int, denials: Denials) -> list[Item]:
     if arch == bpf.AUDIT_ARCH_X86_64:
         numbers.insert(0, bpf.jump_if_at_least(_FIRST_OF_X32, here + _ABSENT))
     sockets = () if denials is Denials.SOCKETCALL else (_SYS_SOCKET, _SYS_SOCKETPAIR)
+    families: tuple[int, ...] = (_AF_ALG, _AF_VSOCK)
+    pair = _test(here, _PAIR, 0, families, _NO_FAMILY)
+    if denials is Denials.HOST:
+        types = _test(here, "type", 1, (_SOCK_DGRAM, _SOCK_RAW), _NO_FAMILY, bits=_TYPE_MASK)
+        pair = [*pair[:-1], *types]
+        families = (_AF_UNIX, *families)
     return [
         *(bpf.load(bpf.OFFSET_ARCH), bpf.jump_if_equal(arch, here), bpf.jump(end), here),
         *(bpf.load(bpf.OFFSET_NUMBER), *numbers, bpf.answer(bpf.RETURN_ALLOW)),
-        *_test(here, _FAMILY, 0, (_AF_ALG, _AF_VSOCK), _NO_FAMILY),
+        *_test(here, _FAMILY, 0, families, _NO_FAMILY),
+        *pair,
         # Lower halves alone: the kernel looks at no more, a filter that did was passed by
         # (CVE-2019-10063).
         *_test(here, _REQUEST, 1, (_TIOCSTI, _TIOCLINUX), _FORBIDDEN),
@@ -130,7 +142,17 @@ def _section(arch: int, denials: Denials) -> list[Item]:
     ]
 
 
-def _test(here: str, what: str, index: int, values: tuple[int, ...], failure: str) -> list[Item]:
-    """Return the test of an argument that makes a call fail for some ``values``."""
+def _test(
+    here: str,
+    what: str,
+    index: int,
+    values: tuple[int, ...],
+    failure: str,
+    bits: int = _ALL_BITS,
+) -> list[Item]:
+    """Return the test of an argument that makes a call fail if its ``bits`` are of ``values``."""
     jumps = [bpf.jump_if_equal(value, here + failure) for value in values]
-    return [here + what, bpf.load_argument(index), *jumps, bpf.answer(bpf.RETURN_ALLOW)]
+    loaded: list[Item] = [here + what, bpf.load_argument(index)]
+    if bits != _ALL_BITS:
+        loaded.append(bpf.mask(bits))
+    return [*loaded, *jumps, bpf.answer(bpf.RETURN_ALLOW)]

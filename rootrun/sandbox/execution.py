@@ -52,7 +52,8 @@ def execute_step(spec: ContainerSpec, index: int, channel: InnerChannel) -> NoRe
     if spec.limits.nofile is not None:  # last: few would do for what comes before
         resource.setrlimit(resource.RLIMIT_NOFILE, (spec.limits.nofile, spec.limits.nofile))
     if isinstance(step, ScriptStep):
-        _execute_script(step, script_path(index), environment)
+        where = "in the image" if spec.host_tree is None else "on this machine"
+        _execute_script(step, script_path(index), environment, where=where)
     _execute_command(step, environment)
 
 
@@ -103,7 +104,9 @@ def _start_emulation(emulator: Emulator, channel: InnerChannel) -> None:
         send(channel.status, "warning", warning)
 
 
-def _execute_script(step: ScriptStep, path: str, environment: dict[bytes, bytes]) -> NoReturn:
+def _execute_script(
+    step: ScriptStep, path: str, environment: dict[bytes, bytes], *, where: str
+) -> NoReturn:
     if step.content.startswith((b"#!", _ELF_MAGIC)):
         argv, interpreter = [path], _shebang(step.content)
     else:
@@ -112,7 +115,7 @@ def _execute_script(step: ScriptStep, path: str, environment: dict[bytes, bytes]
         _refuse_own_program(argv[0])
         os.execve(argv[0], argv, environment)
     except OSError as error:
-        raise _script_error(step, interpreter, error) from error
+        raise _script_error(step, interpreter, error, where) from error
 
 
 def _refuse_own_program(path: str) -> None:
@@ -153,7 +156,9 @@ def _beginning(path: str) -> bytes:
         return b""
 
 
-def _script_error(step: ScriptStep, interpreter: str | None, error: OSError) -> RootrunError:
+def _script_error(
+    step: ScriptStep, interpreter: str | None, error: OSError, where: str
+) -> RootrunError:
     if interpreter is None:
         return CommandNotExecutableError(f"run {step.name}: {error.strerror}")
     what = f"run {step.name}: {interpreter if interpreter.isprintable() else repr(interpreter)}"
@@ -161,12 +166,12 @@ def _script_error(step: ScriptStep, interpreter: str | None, error: OSError) -> 
         return CommandNotExecutableError(f"{what}: {error.strerror}")
     if os.path.exists(interpreter):
         missing = _interpreter_of(interpreter) or "its own interpreter"
-        return CommandNotFoundError(f"{what}: needs {missing}, which is not in the image")
+        return CommandNotFoundError(f"{what}: needs {missing}, which is not {where}")
     if interpreter.endswith("\r"):
         hint = "the first line of the script ends as lines do in Windows (CR LF)"
     else:
         hint = _NO_SHELL_HINT
-    return CommandNotFoundError(f"{what}: not found in the image", hint=hint)
+    return CommandNotFoundError(f"{what}: not found {where}", hint=hint)
 
 
 def _execute_command(step: CommandStep, environment: dict[bytes, bytes]) -> NoReturn:

@@ -67,7 +67,7 @@ def _stages(
 
 
 def _switch_root(spec: ContainerSpec, plan: MountPlan, channel: InnerChannel) -> None:
-    root_fd = mount_api.copy_tree(spec.root)
+    root_fd = _copy_root(spec)
     target_fd = os.open(spec.root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     mount_api.attach(root_fd, target_fd)  # pivot_root(2) wants a mount of this namespace
     os.close(target_fd)
@@ -82,6 +82,18 @@ def _switch_root(spec: ContainerSpec, plan: MountPlan, channel: InnerChannel) ->
     os.close(root_fd)
     _pivot()
     os.chdir("/")
+
+
+def _copy_root(spec: ContainerSpec) -> int:
+    """Return the descriptor of an unattached copy of what is to be the root."""
+    if spec.host_tree is None:
+        return mount_api.copy_tree(spec.root)
+    root_fd = mount_api.copy_tree("/")
+    try:
+        mount_api.seal(root_fd)
+    except OSError as error:
+        raise SandboxError(f"make the host's root read-only: {error.strerror}") from error
+    return root_fd
 
 
 def _pivot() -> None:
@@ -138,7 +150,11 @@ def _restrict(spec: ContainerSpec, channel: InnerChannel) -> None:
     """Restrict this process, and with it all of the container's."""
     if spec.has_no_new_privs:
         syscalls.forbid_new_privs()
+    if spec.host_tree is not None:
+        syscalls.keep_rights_over_files_only()
     warning = deny_calls(spec.denials)
+    if warning and spec.host_tree is not None:
+        raise SandboxError(f"{warning}: the host's processes would be in reach")
     if warning:
         send(channel.status, "warning", warning)
 

@@ -1,6 +1,8 @@
 """What is mounted in a container, as data: the policy; the mechanism is in mount_operations."""
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 from rootrun.sandbox.mount_api import (
     MOUNT_ATTR_NODEV,
@@ -19,7 +21,7 @@ from rootrun.sandbox.mount_operations import (
     Operation,
     ReadOnly,
 )
-from rootrun.sandbox.spec import ContainerSpec, ScriptStep
+from rootrun.sandbox.spec import HOST_TREE, ContainerSpec, ScriptStep
 
 MountPlan = tuple[Operation, ...]
 
@@ -48,6 +50,8 @@ def mount_plan(spec: ContainerSpec) -> MountPlan:
     Each mount point must stand in the rootfs as an ordinary directory or file; those in /dev, which
     is a tmpfs, are made.
     """
+    if spec.host_tree is not None:
+        return _host_plan(spec, spec.host_tree)
     return (
         *_proc(),
         *_dev(spec),
@@ -134,6 +138,47 @@ def _binds(spec: ContainerSpec) -> MountPlan:
             )
         steps.append(Bind(source, bind.destination, bind.is_read_only))
     return tuple(steps)
+
+
+def _host_plan(spec: ContainerSpec, tree: Path) -> MountPlan:
+    """Return the steps that furnish the host's own root: with mounts of our own, and ``tree``."""
+    directory, name = os.path.split(HOST_TREE)
+    return (
+        *_proc(),
+        *_dev(spec),
+        *(_sys(spec.has_host_network) if _is_ordinary("/sys") else ()),
+        *_run(spec.has_host_network),
+        NewFiles(directory, directories=(name,), files=_scripts(spec)),
+        ReadOnly((directory,)),  # only what is below the tree can be written
+        Bind(os.fspath(tree), HOST_TREE),
+    )
+
+
+def _run(has_host_network: bool) -> Iterator[Operation]:
+    """Yield the steps that empty /run: it is full of what leads to processes of the host.
+
+    Left are the symlinks in it, as where NixOS has its programs, and the name servers.
+    """
+    if not _is_ordinary("/run"):
+        return
+    yield NewFilesystem("/run", "tmpfs", (("mode", "755"),), _INERT)
+    with os.scandir("/run") as scan:
+        links = tuple((e.name, os.readlink(e.path)) for e in scan if e.is_symlink())
+    yield NewFiles("/run", symlinks=links)
+    servers = os.path.realpath("/etc/resolv.conf")
+    if has_host_network and servers.startswith("/run/") and os.path.isfile(servers):
+        above = "/run"
+        *directories, name = servers.removeprefix("/run/").split("/")
+        for directory in directories:
+            yield NewFiles(above, directories=(directory,))
+            above = f"{above}/{directory}"
+        yield NewFiles(above, files=((name, Path(servers).read_bytes()),))
+    yield ReadOnly(("/run",))
+
+
+def _is_ordinary(directory: str) -> bool:
+    """Say whether the host has this directory, by no symlink."""
+    return os.path.isdir(directory) and os.path.realpath(directory) == directory
 
 
 def _scripts(spec: ContainerSpec) -> tuple[tuple[str, bytes], ...]:

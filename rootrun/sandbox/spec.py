@@ -11,6 +11,7 @@ from rootrun.sandbox.idmap import IdMap
 from rootrun.sandbox.notify import Listener, SystemCall
 
 HOSTNAME = "rootrun"
+HOST_TREE = "/dev/.rootrun/tree"  # where a container with the root of the host has its tree
 
 
 class ScriptStep(NamedTuple):
@@ -105,9 +106,15 @@ NO_LIMITS = Limits()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerSpec:
-    """One container. ``steps`` run in order, each if the one before had status 0."""
+    """One container. ``steps`` run in order, each if the one before had status 0.
+
+    With a ``host_tree`` the steps have no rights but over files, and reach no process of the host.
+    """
 
     root: Path  # a mounted overlay or any directory; it holds the mount points proc, sys and dev
+    # Then the root is the host's own, to be read alone, at ``root``, which is an empty directory,
+    # and this is what can be written, at HOST_TREE.
+    host_tree: Path | None = None
     steps: tuple[Step, ...]
     environment: Mapping[str, str]  # whole: nothing is added or inherited
     id_map: IdMap  # the one in force
@@ -139,3 +146,13 @@ class Outcome(NamedTuple):
     peak_memory_bytes: int
     started_count: int  # processes and threads
     has_warned: bool = False  # something could not be as it should, and was told
+
+    def and_then(self, later: "Outcome") -> "Outcome":
+        """Return how ``later`` ended, with what both used, one after the other."""
+        return later._replace(
+            wall_s=self.wall_s + later.wall_s,
+            cpu_s=self.cpu_s + later.cpu_s,
+            peak_memory_bytes=max(self.peak_memory_bytes, later.peak_memory_bytes),
+            started_count=self.started_count + later.started_count,
+            has_warned=self.has_warned or later.has_warned,
+        )

@@ -9,7 +9,7 @@ import time
 
 from rootrun.errors import LimitError, SandboxError
 from rootrun.sandbox.limits import Keeping, memory_error
-from rootrun.sandbox.spec import ContainerSpec
+from rootrun.sandbox.spec import HOST_TREE, ContainerSpec
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _FIRST_PAUSE_S = 0.02
@@ -50,7 +50,8 @@ class UsageWatch:
             self._proc = None  # a bind of that outside, where another could not be mounted
             _refuse_unseen(keeping)
         self._counter = _Counter(self._proc)
-        in_memory = ["/dev", "/dev/shm", *spec.tmpfs, *(["/"] if spec.has_root_in_memory else [])]
+        root = "/" if spec.host_tree is None else HOST_TREE
+        in_memory = ["/dev", "/dev/shm", *spec.tmpfs, *([root] if spec.has_root_in_memory else [])]
         self._descriptors = [os.open(path, _OPEN_PATH) for path in in_memory]
         is_limited = keeping.sampled_memory_bytes is not None
         self._longest_pause_s = _LONGEST_LIMITED_PAUSE_S if is_limited else _LONGEST_PAUSE_S

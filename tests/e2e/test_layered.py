@@ -197,6 +197,21 @@ def test_script_runs_as_root_on_top(any_workplace: Workplace, store: Store) -> N
     assert len(image.layers) == 5
 
 
+def test_extra_script_sees_the_store_and_makes_a_layer(
+    any_workplace: Workplace, store: Store
+) -> None:
+    any_workplace.write("extra.sh", f"readlink -f bin/hello > to; ls .{store.directory} > seen\n")
+    contents = ("--contents", _of(store, "hello-2.10"))
+    image = _layered(any_workplace, store, *contents, "--extra-script", "extra.sh")
+    with tarfile.open(fileobj=io.BytesIO(image.layers[-1])) as layer:
+        said = {n: (layer.extractfile(n) or io.BytesIO()).read().decode() for n in ("to", "seen")}
+    assert said["to"] == f"{_of(store, 'hello-2.10')}/bin/hello\n"
+    assert said["seen"].split() == sorted(path.rpartition("/")[2] for path in store.graph)
+    any_workplace.write("alone.sh", "touch alone\n")
+    alone = _layered(any_workplace, store, "--extra-script", "alone.sh", "--no-store-paths")
+    assert [layer_names(layer) for layer in alone.layers] == [["alone"]]
+
+
 @pytest.mark.parametrize(
     "output", ["oci:layout", "oci-archive:out.oci"], ids=["layout", "oci archive"]
 )

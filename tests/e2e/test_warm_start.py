@@ -25,7 +25,7 @@ _OURS = {
         progress request result sha256 steps
     """,
     "cli": """
-        commands config_values grammar image_values main messages options parser places
+        commands config_values grammar image_values main messages named_files options parser places
         plain_words progress report request run signals stdout terminal values
     """,
     "compose": """

@@ -87,6 +87,24 @@ def test_sockets_of_two_families_are_denied(name: str, arch: int) -> None:
 
 
 @EACH_ARCH
+def test_who_sees_the_paths_of_the_host_has_no_sockets_for_them(arch: int) -> None:
+    def answer(name: str, family: int, kind: int) -> int:
+        return said(arch, name, family, kind, denials=Denials.HOST)
+
+    flags = 0o2000000 | 0o4000  # SOCK_CLOEXEC, SOCK_NONBLOCK
+    for kind in (1, 2, 3, 5):  # SOCK_STREAM, _DGRAM, _RAW, _SEQPACKET
+        for family in (AF_UNIX, AF_ALG, AF_VSOCK, AF_UNIX | HIGH):
+            assert answer("socket", family, kind | flags) == NO_FAMILY
+        assert answer("socket", 2, kind) == ALLOW
+        pair = NO_FAMILY if kind in (2, 3) else ALLOW
+        assert answer("socketpair", AF_UNIX, kind) == pair
+        assert answer("socketpair", AF_UNIX, kind | flags | HIGH) == pair
+        assert answer("socketpair", AF_ALG, kind) == NO_FAMILY
+    if arch == AUDIT_ARCH_I386:
+        assert {said(arch, "socketcall", made, denials=Denials.HOST) for made in (1, 8)} == {ABSENT}
+
+
+@EACH_ARCH
 def test_high_bits_of_a_request_hide_no_injection_into_a_terminal(arch: int) -> None:
     for high in (0, HIGH, 0xFFFFFFFF * HIGH):
         assert said(arch, "ioctl", 0, TIOCSTI | high) == FORBIDDEN

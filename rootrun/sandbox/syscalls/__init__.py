@@ -50,6 +50,7 @@ from rootrun.sandbox.syscalls.own import (
     hide_command_line,
     install_filter,
     join_new_session_keyring,
+    keep_rights_over_files_only,
     reset_internal_signals,
     use_idle_disk_only,
 )
@@ -85,6 +86,7 @@ __all__ = [
     "hide_command_line",
     "install_filter",
     "join_new_session_keyring",
+    "keep_rights_over_files_only",
     "mount",
     "open_socket",
     "openat2",

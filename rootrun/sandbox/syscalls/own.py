@@ -61,6 +61,7 @@ _FILTER_BYTES = 8  # of one struct sock_filter
 _INTERNAL_SIGNALS = (32, 33)  # of the C library's threads, which hides them (nptl(7))
 _DEFAULT_ACTION = bytes(64)  # SIG_DFL, no flags, no mask: no architecture's struct is longer
 _SIGSET_BYTES = 8
+_RIGHTS_OVER_FILES = {prctl.CAP_DAC_OVERRIDE, prctl.CAP_FOWNER, prctl.CAP_FSETID}
 
 
 class _FilterProgram(ctypes.Structure):
@@ -177,6 +178,17 @@ def hide_command_line(title: str) -> None:
 def forbid_new_privs() -> None:
     """Have setuid programs gain nothing from now on (PR_SET_NO_NEW_PRIVS(2const))."""
     prctl.set_no_new_privs(1)
+
+
+def keep_rights_over_files_only() -> None:
+    """Have the programs that this process starts no rights of root but those over files.
+
+    They may read and write what belongs to others, and change its mode, as far as the user
+    namespace has those others (capabilities(7)). Needs CAP_SETPCAP.
+    """
+    for capability in prctl.ALL_CAPS:
+        if capability not in _RIGHTS_OVER_FILES and prctl.capbset_read(capability):
+            prctl.capbset_drop(capability)
 
 
 def has_no_new_privs() -> bool:
