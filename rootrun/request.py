@@ -157,13 +157,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRequest:
-    """One export: the merged tree of an image, as a tar."""
+    """One export: the merged tree of an image, as a tar or a directory."""
 
     image: ImageReference
     image_ref: str | None = None  # NAME:TAG, picks one of several images
     architecture: str | None = None
     output: Path  # ``-`` for stdout
-    mtime_s: int = 1  # of every entry of the tar
+    is_directory: bool = False
+    mtime_s: int = 1  # of every path
     compression: Compression = Compression.NONE
     sandbox: Sandbox = field(default_factory=Sandbox)  # id_map and rootfs count
     scratch: Scratch

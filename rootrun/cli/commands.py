@@ -34,7 +34,7 @@ EXPORT = Command(
             (
                 Option(
                     ("-o", "--output"),
-                    "tar file, or - for stdout [IMAGE-rootfs.tar]",
+                    "tar file, dir:PATH, or - for stdout [IMAGE-rootfs.tar]",
                     "OUTPUT",
                     values.parse_text,
                     dest="export_to",

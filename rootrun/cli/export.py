@@ -1,4 +1,4 @@
-"""``rootrun export``: the merged tree of an image as a tar."""
+"""``rootrun export``: the merged tree of an image as a tar or a directory."""
 
 from pathlib import Path
 
@@ -9,6 +9,8 @@ from rootrun.errors import UsageError
 from rootrun.image.compression import Compression
 from rootrun.image.reference import reference_stem
 from rootrun.request import ExportRequest, Sandbox
+
+_DIRECTORY = "dir:"
 
 
 def run_export(options: Options) -> int:
@@ -26,18 +28,24 @@ def make_export_request(options: Options) -> ExportRequest:
     text = options.export_to
     if text is None:
         text = f"{reference_stem(options.image) or 'stdin'}-rootfs.tar"
-    if not text:
-        raise UsageError("--output: '': an empty path")
-    output = Path(text)
-    if output == STDOUT:
+    is_directory = text.startswith(_DIRECTORY)
+    path = text.removeprefix(_DIRECTORY)
+    if not path:
+        raise UsageError(f"--output: {text!r}: an empty path")
+    compression = Compression(options.compression)
+    if is_directory and compression is not Compression.NONE:
+        raise UsageError(f"--compression: {compression.value}: not possible with a directory")
+    output = Path(path)
+    if output == STDOUT and not is_directory:
         check_no_terminal("--output")
     return ExportRequest(
         image=options.image,
         image_ref=options.from_ref,
         architecture=options.arch,
         output=output,
+        is_directory=is_directory,
         mtime_s=timestamp_s(options.timestamp),
-        compression=Compression(options.compression),
+        compression=compression,
         sandbox=Sandbox(id_map=options.idmap, rootfs=options.rootfs),
         scratch=scratch_from(options, keep=False),
     )

@@ -1,7 +1,7 @@
-"""``rootrun export``: the merged tree of an image, as one tar."""
+"""``rootrun export``: the merged tree of an image, as one tar or as a directory."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -10,8 +10,10 @@ from rootrun.compose.base_image import opened_base, opened_image
 from rootrun.errors import SandboxError
 from rootrun.image.layer_output import open_layer_output
 from rootrun.image.output_file import OutputFile, open_output_file, write_at, writing
+from rootrun.image.staging import NewDirectory, open_new_directory
+from rootrun.layer.diff import Change
 from rootrun.layer.listing import list_tree
-from rootrun.layer.pack import PackedLayer, pack_layer
+from rootrun.layer.pack import pack_layer
 from rootrun.layer.stack import LayerStack
 from rootrun.progress import Progress
 from rootrun.request import ExportRequest
@@ -20,23 +22,30 @@ from rootrun.rootfs.base_view import BaseView
 from rootrun.rootfs.copy import copy_rootfs
 from rootrun.rootfs.overlay import base_lowers_of, merged_view
 from rootrun.rootfs.scratch import scratch_directory, sweep_dead
+from rootrun.sandbox.idmap import IdMap
 from rootrun.sandbox.idmap_choice import choose_id_map
 from rootrun.sandbox.userns import enter_namespaces
 
+_Advance = Callable[[int], None]
 
-def export_image(request: ExportRequest, *, progress: Progress) -> PackedLayer:
-    """Write the tree that all layers of an image make together, and say what is in it.
 
-    Owners, set-id bits and devices are the image's, whatever the id map. Turns
-    this process into root of new namespaces, for good. Raises RootrunError;
-    then there is no output.
+def export_image(request: ExportRequest, *, progress: Progress) -> None:
+    """Write the tree that all layers of an image make together.
+
+    In a tar owners, set-id bits and devices are the image's, whatever the id map; what a directory
+    does not hold is told. Turns this process into root of new namespaces, for good. Raises
+    RootrunError; then there is no output.
     """
     with ExitStack() as cleanup:
         scratch = cleanup.enter_context(scratch_directory(request.scratch))
         image = cleanup.enter_context(opened_image(request.image_choice, scratch=scratch))
         id_map = enter_namespaces(choose_id_map(request.sandbox.id_map))
         sweep_dead(scratch)
-        output = cleanup.enter_context(open_output_file(request.output, scratch=scratch))
+        output: OutputFile | NewDirectory
+        if request.is_directory:
+            output = cleanup.enter_context(open_new_directory(request.output))
+        else:
+            output = cleanup.enter_context(open_output_file(request.output, scratch=scratch))
         base = cleanup.enter_context(
             opened_base(
                 image, scratch=scratch, places=request.scratch, id_map=id_map, progress=progress
@@ -48,9 +57,13 @@ def export_image(request: ExportRequest, *, progress: Progress) -> PackedLayer:
         view_fd = os.open(view, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         cleanup.callback(os.close, view_fd)
         tree = BaseView(base.stack, root_status=os.fstat(view_fd))
-        packed = _write(request, output, view_fd, tree=tree, progress=progress)
+        changes = list_tree(view_fd, tree, mtime_s=request.mtime_s)
+        with progress.stage("exporting", None) as advance, writing(request.output):
+            if isinstance(output, NewDirectory):
+                _fill(output, changes, id_map, advance=advance)
+            else:
+                _write(request, output, changes, advance=advance)
         base.verification.remember()
-        return packed
 
 
 @contextmanager
@@ -74,20 +87,25 @@ def _merged(stack: LayerStack, *, scratch: Path, wanted: str) -> Iterator[Path]:
 
 
 def _write(
-    request: ExportRequest, output: OutputFile, view_fd: int, *, tree: BaseView, progress: Progress
-) -> PackedLayer:
+    request: ExportRequest, output: OutputFile, changes: Iterable[Change], *, advance: _Advance
+) -> None:
     def write(content: bytes | memoryview, offset: int) -> None:
         write_at(output.descriptor, content, offset)
 
-    with (
-        open_layer_output(write, 0, request.compression) as stream,
-        progress.stage("exporting", None) as advance,
-        writing(request.output),
-    ):
-        changes = list_tree(view_fd, tree, mtime_s=request.mtime_s)
+    with open_layer_output(write, 0, request.compression) as stream:
         packed = pack_layer(changes, stream.write, advance=advance)
         stream.finish()
         output.sync()
         output.commit()
     log.info("exported: %s", packed)
-    return packed
+
+
+def _fill(
+    output: NewDirectory, changes: Iterable[Change], id_map: IdMap, *, advance: _Advance
+) -> None:
+    from rootrun.compose.export_directory import write_tree  # a tar needs none of it
+
+    losses = write_tree(changes, output.descriptor, id_map=id_map, advance=advance)
+    output.commit()
+    for loss in losses.lines():
+        log.warning("export: %s", loss)

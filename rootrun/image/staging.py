@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rootrun.errors import OutputError
 from rootrun.image.output_file import file_mode, sync_directory, temporary_path, writing
+from rootrun.layer.removal import remove_tree
 
 BLOBS = Path("blobs/sha256")
 _INSIDE = "layout"  # names the directories made inside of a target that exists
@@ -77,17 +78,54 @@ def open_staging(target: Path, *, marker: str) -> Iterator[Staging]:
         exists = os.path.lexists(final)
         if exists:
             _check_target(final, marker, called=target)
-        # Inside what exists: it may be a mount point, and nothing is renamed across those.
-        place = final / _INSIDE if exists else final
+    # Inside what exists: it may be a mount point, and nothing is renamed across those.
+    with _made_beside(final / _INSIDE if exists else final, called=target) as (path, _):
+        with writing(target):
+            (path / BLOBS).mkdir(parents=True)
+        yield Staging(path, final, joins=exists)
+
+
+class NewDirectory:
+    """A directory that nobody sees under the name of ``target`` before ``commit``."""
+
+    def __init__(self, path: Path, descriptor: int, *, target: Path) -> None:
+        self.descriptor = descriptor
+        self._path = path
+        self._target = target
+
+    def commit(self) -> None:
+        """Bring it to the disk and give it its name; it must be complete."""
+        with writing(self._target):
+            os.sync()  # Python has no syncfs(2), and files one by one would take minutes
+            os.rename(self._path, self._target)
+            sync_directory(self._target.parent)
+
+
+@contextmanager
+def open_new_directory(target: Path) -> Iterator[NewDirectory]:
+    """Make the directory that becomes ``target``, beside it; without ``commit`` it goes again.
+
+    Its mode is 0700. Raises OutputError if ``target`` exists and is not an empty directory.
+    """
+    final = Path(os.path.realpath(target))
+    with writing(target):
+        if os.path.lexists(final) and (not final.is_dir() or os.listdir(final)):
+            raise OutputError(f"write image: {target}: exists and is not an empty directory")
+    with _made_beside(final, called=target) as (path, descriptor):
+        yield NewDirectory(path, descriptor, target=final)
+
+
+@contextmanager
+def _made_beside(place: Path, *, called: Path) -> Iterator[tuple[Path, int]]:
+    """Make a directory beside ``place``, whatever then becomes of it, and remove it at the end."""
+    with writing(called):
         _sweep(place)
         path = temporary_path(place)
         os.mkdir(path, 0o700)
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)  # gone with us, however we end
-        with writing(target):
-            (path / BLOBS).mkdir(parents=True)
-        yield Staging(path, final, joins=exists)
+        yield path, descriptor
     finally:
         os.close(descriptor)
         _remove(path)
@@ -134,7 +172,8 @@ def _sync_file(path: Path, *, mode: int) -> None:
 
 
 def _remove(path: Path) -> None:
-    for directory, _, names in os.walk(path, topdown=False):  # nothing to walk after a rename
-        for name in names:
-            os.unlink(Path(directory, name))
-        os.rmdir(directory)
+    parent_fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        remove_tree(path.name, directory_fd=parent_fd)  # which is nothing after a rename
+    finally:
+        os.close(parent_fd)
