@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from rootrun.cli.commands import MAIN, SUBCOMMANDS
+from rootrun.cli.commands import MAIN
 from rootrun.cli.parser import parse
+from rootrun.cli.subcommands import SUBCOMMANDS
 
 _CHECKOUT = Path(__file__).parent.parent
 _README = (_CHECKOUT / "README.md").read_text(encoding="utf-8")

@@ -1,7 +1,8 @@
 """The completion script for bash(1), Programmable Completion."""
 
-from rootrun.cli.commands import MAIN, SUBCOMMANDS
+from rootrun.cli.commands import MAIN
 from rootrun.cli.grammar import Command, Option, Takes
+from rootrun.cli.subcommands import SUBCOMMANDS
 
 _COMPLETED = (Takes.CHOICE, Takes.DIRECTORY, Takes.FILE)
 _HEAD = """\

@@ -1,7 +1,8 @@
 """The completion script for zsh(1), with _arguments of zshcompsys(1)."""
 
-from rootrun.cli.commands import MAIN, SUBCOMMANDS
+from rootrun.cli.commands import MAIN
 from rootrun.cli.grammar import Command, Option, Takes
+from rootrun.cli.subcommands import SUBCOMMANDS
 
 _HEAD = """\
 #compdef rootrun

@@ -7,7 +7,7 @@ below raises.
 from collections.abc import Callable, Sequence
 
 from rootrun import __version__
-from rootrun.cli.commands import MAIN, SUBCOMMANDS
+from rootrun.cli.commands import MAIN
 from rootrun.cli.grammar import Command
 from rootrun.cli.messages import (
     set_up_messages,
@@ -66,7 +66,7 @@ def status_of(error: BaseException) -> int:
 
 
 def _dispatch(argv: Sequence[str]) -> int:
-    command = SUBCOMMANDS.get(argv[0] if argv else "", MAIN)
+    command = _command_of(argv)
     rest = argv[1:] if command.name else argv
     before, _ = split_command(rest)
     if "-h" in before or "--help" in before:
@@ -79,6 +79,16 @@ def _dispatch(argv: Sequence[str]) -> int:
     if hasattr(options, "verbose"):
         set_up_messages(verbose=options.verbose, quiet=options.quiet)
     return _job_of(command)(options)
+
+
+def _command_of(argv: Sequence[str]) -> Command:
+    """Return the command that the first word names, else the main job's."""
+    if not argv or argv[0].startswith("-"):
+        return MAIN
+    # A start of the main job need not know the others.
+    from rootrun.cli.subcommands import SUBCOMMANDS
+
+    return SUBCOMMANDS.get(argv[0], MAIN)
 
 
 def _job_of(command: Command) -> Callable[[Options], int]:

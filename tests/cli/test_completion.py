@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rootrun.cli.commands import MAIN, SUBCOMMANDS
+from rootrun.cli.commands import MAIN
+from rootrun.cli.subcommands import SUBCOMMANDS
 from tests.cli.command_line import call
 from tests.support.require import require_program
 

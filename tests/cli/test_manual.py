@@ -5,9 +5,10 @@ import subprocess
 
 import pytest
 
-from rootrun.cli.commands import MAIN, SUBCOMMANDS
+from rootrun.cli.commands import MAIN
 from rootrun.cli.manual import MANUAL
 from rootrun.cli.roff import plain_text
+from rootrun.cli.subcommands import SUBCOMMANDS
 from tests.cli.command_line import call
 from tests.support.require import require_program
 

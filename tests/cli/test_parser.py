@@ -2,10 +2,11 @@
 
 import pytest
 
-from rootrun.cli.commands import MAIN, SUBCOMMANDS
+from rootrun.cli.commands import MAIN
 from rootrun.cli.grammar import Command
 from rootrun.cli.image_values import Tag
 from rootrun.cli.parser import Options, help_text, parse
+from rootrun.cli.subcommands import SUBCOMMANDS
 from tests.cli.command_line import call, error_of
 
 _COMMANDS = [MAIN, *SUBCOMMANDS.values()]

@@ -5,9 +5,10 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from rootrun.cli.any_words import read_any_words
-from rootrun.cli.commands import MAIN, SUBCOMMANDS
+from rootrun.cli.commands import MAIN
 from rootrun.cli.grammar import Command, Option
 from rootrun.cli.plain_words import read_plain_words
+from rootrun.cli.subcommands import SUBCOMMANDS
 from rootrun.errors import UsageError
 
 _COMMANDS = [MAIN, *SUBCOMMANDS.values()]
