@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.image_check import assert_image_valid
+from tests.support.restricted import restricted_build
 from tests.support.steps import Steps
 from tests.support.tarball import directory, file, tarball
 from tests.support.users import Account
@@ -114,6 +115,18 @@ def test_it_runs_after_what_is_brought_in_and_before_the_scripts(workplace: Work
     image = extra(workplace, "test -d tmp; printf ' first' >> plain\n", *brought, *scripts)
     assert content_of(image, "two") == b"plain first second"
     assert [*top_layer(image)] == ["two"]
+
+
+def test_a_nix_build_makes_the_same_layer(lone_workplace: Workplace) -> None:
+    base = lone_workplace.base()
+    options = ("--extra-script", "extra.sh", "--owner", "keep")
+    lone_workplace.write(
+        "extra.sh", "mkdir -p opt; cp /bin/true opt; chmod 500 opt; rm etc/group\n"
+    )
+    plain = lone_workplace.build("chown 5 /opt/true\n", *options, base=base)
+    build, _ = restricted_build(lone_workplace, "chown 5 /opt/true\n", *options, base=base)
+    assert layers_of(build) == layers_of(plain)
+    assert top_layer(plain)["opt/true"].uid == 5
 
 
 def test_a_root_of_nothing_can_be_filled(any_workplace: Workplace) -> None:
