@@ -38,7 +38,9 @@ derivation {{
 
 # Not by its path in the store: the history of the image has the name of the script.
 _RUN = "cp $script setup.sh; {wrapper} rootrun --from $base --script setup.sh -o $out {options}"
-_CLEAN = "rm setup.sh; echo left: $(ls -A . /tmp | grep -v -e : -e rrtest)"
+# What is large is removed by a process that outlives the run.
+_REMOVED = "while grep -qsx rootrun-removal /proc/[0-9]*/comm; do sleep 0.1; done"
+_CLEAN = f"{_REMOVED}; rm setup.sh; echo left: $(ls -A . /tmp | grep -v -e : -e rrtest)"
 
 REFUSE = """\
 import ctypes, os, struct, sys
