@@ -2,12 +2,15 @@
 
 import re
 
+from rootrun.annotation import TYPE_CHECKING
 from rootrun.errors import ImageError
 from rootrun.image import digest, reference
 from rootrun.image.platform import parse_platform
 from rootrun.image.reference import ImageReference, OutputReference, Transport
-from rootrun.image.registry_name import RegistryName, parse_registry_name
 from rootrun.namedtuple import NamedTuple
+
+if TYPE_CHECKING:
+    from rootrun.image.registry_name import RegistryName
 
 # org.opencontainers.image.ref.name (image-spec 1.1, annotations.md).
 _REF_PART = r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*"
@@ -74,8 +77,10 @@ def parse_digest(text: str) -> str:
         raise ValueError("not a sha256 digest") from None
 
 
-def parse_registry(text: str) -> RegistryName:
+def parse_registry(text: str) -> "RegistryName":
     """Return a name in a registry, ``docker://`` before it or not."""
+    from rootrun.image.registry_name import parse_registry_name  # a run needs none
+
     return parse_registry_name(text)
 
 

@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from rootrun.annotation import TYPE_CHECKING
 from rootrun.cli.grammar import Command, Option
 from rootrun.cli.image_values import Tag
 from rootrun.cli.plain_words import read_plain_words
 from rootrun.cli.values import Owner
 from rootrun.errors import UsageError
 from rootrun.image.reference import ImageReference, OutputReference
-from rootrun.image.registry_name import RegistryName
 from rootrun.request import Bind, CopyIn, Helper
+
+if TYPE_CHECKING:
+    from rootrun.image.registry_name import RegistryName
 
 _HELP_COLUMN = 29
 
@@ -80,7 +83,7 @@ class Options:
     version: bool
     image: ImageReference
     export_to: str | None
-    registry_name: RegistryName
+    registry_name: "RegistryName"
     words: list[str]
     os: str | None
     no_tls_verify: bool

@@ -35,8 +35,8 @@ _OURS = {
         calls conditions filters level ownership supervisor
     """,
     "image": """
-        archive archive_body archive_sink archive_v1 blob blob_copy compression compressor
-        config derive digest document edits files history image layer_output layout manifest
+        archive archive_body archive_documents archive_member archive_sink archive_v1 blob
+        blob_copy compression compressor config derive digest document edits files history image layer_output layout manifest
         output_file platform reference sink source stream written
     """,
     "layer": """
