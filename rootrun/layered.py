@@ -6,40 +6,45 @@
     -> image sink
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from pathlib import Path
 
 from rootrun import log
-from rootrun.compose.base_image import opened_base, opened_image
-from rootrun.compose.layered.blobs import made_blobs
+from rootrun.compose.base_image import Base, opened_base, opened_image
+from rootrun.compose.layered.blobs import FileMaker, pass_over, write_store_layers
 from rootrun.compose.layered.contents import link_contents
 from rootrun.compose.layered.layer_plan import (
     StoreLayer,
     available_layers,
     check_needed,
+    on_base,
     plan_store_layers,
     read_closure,
 )
+from rootrun.compose.layered.memory import StoreMemory, opened_memory
 from rootrun.compose.layered.request import LayeredRequest, ReadyLayer
+from rootrun.compose.layered.store_tree import tree_changes
 from rootrun.dataclass import replace
-from rootrun.errors import ImageError, told_as
+from rootrun.errors import ImageError, LayerError, told_as
 from rootrun.image.config import ImageConfig
 from rootrun.image.derive import derive_config
 from rootrun.image.digest import Digest
 from rootrun.image.image import Image
-from rootrun.image.sink import Sink, open_sink
+from rootrun.image.sink import Sink, WrittenLayer, open_sink
+from rootrun.layer.pack import pack_layer
+from rootrun.layer.policy import LayerPolicy
 from rootrun.namedtuple import NamedTuple
 from rootrun.pipeline import finish_image
 from rootrun.plan import LayerPlan, check_before_run, created_by, describe, plan_layers
 from rootrun.progress import Progress
 from rootrun.request import CopyIn, Request
-from rootrun.result import LayerResult, RunResult
+from rootrun.result import LayerResult, RunResult, Usage
 from rootrun.rootfs.scratch import scratch_directory, sweep_dead
 from rootrun.sandbox.idmap_choice import choose_id_map
 from rootrun.sandbox.userns import enter_namespaces
-from rootrun.steps import Ground, make_layers
+from rootrun.steps import Ground, MadeLayers, make_layers
 
 
 class _Plan(NamedTuple):
@@ -49,6 +54,12 @@ class _Plan(NamedTuple):
     ready: ReadyLayer | None
     request: Request  # of what comes on top of them
     layers: tuple[LayerPlan, ...]  # then
+
+    @property
+    def needs_store(self) -> bool:
+        """Whether anybody looks at what is in the layers of the store."""
+        request = self.request
+        return bool(request.has_steps or request.registrations or request.extra_scripts)
 
     def config_of(self, image: Image, diff_ids: tuple[Digest, ...]) -> ImageConfig:
         """Return the configuration of the new image on top of ``image``."""
@@ -69,8 +80,9 @@ class _Plan(NamedTuple):
 def run_layered(request: LayeredRequest, *, progress: Progress) -> RunResult:
     """Write the image that ``request`` asks for, and return what it is.
 
-    Turns this process into root of new namespaces, for good. Raises RootrunError, or Interrupted;
-    then there is no output, and nothing else is left.
+    Turns this process into root of new namespaces, for good, unless there is nothing but paths of
+    the store and links to them. Raises RootrunError, or Interrupted; then there is no output, but
+    for what went to stdout, which is no image without its end; and nothing else is left.
     """
     run = request.run
     with ExitStack() as cleanup:  # undone in reverse order
@@ -82,23 +94,23 @@ def run_layered(request: LayeredRequest, *, progress: Progress) -> RunResult:
         config = plan.config_of(image, image.config.diff_ids)
         check_before_run(plan.request, image, config)
         progress.ended("layers of the store")
+        if request.is_plain:
+            return _write_plain(request, image, plan, scratch=scratch, progress=progress)
 
         id_map = enter_namespaces(choose_id_map(run.sandbox.id_map))
         log.info("id map: %s", describe(id_map))
         sweep_dead(scratch)
         progress.ended("namespaces")
-        sink = cleanup.enter_context(
-            open_sink(run.output, base=image.layers, scratch=scratch, compression=run.compression)
-        )
+        sink = cleanup.enter_context(_open_output(plan, image, scratch))
         base = cleanup.enter_context(
             opened_base(
                 image, scratch=scratch, places=run.scratch, id_map=id_map, progress=progress
             )
         )
-        is_looked_at = run.has_steps or run.registrations or run.extra_scripts
+        plan, memory = _on_base(request, image, plan, base)
         results = []
-        for layer in _store_layers(request, plan.store_layers, sink, scratch=scratch):
-            if is_looked_at:
+        for layer in _store_layers(plan, memory, sink, scratch=scratch):
+            if plan.needs_store:
                 base.lay(sink.layers[-1])
             results.append(layer)
         if plan.ready is not None:
@@ -113,6 +125,52 @@ def run_layered(request: LayeredRequest, *, progress: Progress) -> RunResult:
         base.verification.remember()
         progress.ended("output")
         return replace(result, id_map=id_map.key)
+
+
+def _on_base(
+    request: LayeredRequest, image: Image, plan: _Plan, base: Base
+) -> tuple[_Plan, StoreMemory]:
+    """Return ``plan`` as it is on top of ``base``, and what the cache knows of its layers."""
+    store = request.store
+    if image.layers and plan.store_layers:
+        layers, store = on_base(plan.store_layers, store, base.stack)
+        plan = plan._replace(store_layers=layers)
+    cache = base.cache.directory if base.cache.stays else None
+    return plan, StoreMemory(cache, store, request.run.compression)
+
+
+def _write_plain(
+    request: LayeredRequest, image: Image, plan: _Plan, *, scratch: Path, progress: Progress
+) -> RunResult:
+    """Do as ``run_layered`` does, where nothing needs root: who may read the store may do this."""
+    run = request.run
+    sweep_dead(scratch)
+    with (
+        _open_output(plan, image, scratch) as sink,
+        opened_memory(run.scratch.cache_directory, request.store, run.compression) as memory,
+    ):
+        results = [*_store_layers(plan, memory, sink, scratch=scratch)]
+        if plan.ready is not None:
+            results.append(_add_ready(plan.ready, sink))
+        if plan.layers:
+            results.append(_add_links(plan, memory.store.policy, sink))
+        progress.ended("pack")
+        made = MadeLayers(tuple(results), Usage(), None)
+        result = finish_image(run, image, sink, made, config_of=partial(plan.config_of, image))
+        sink.commit()
+        progress.ended("output")
+        return result
+
+
+def _open_output(plan: _Plan, image: Image, scratch: Path) -> AbstractContextManager[Sink]:
+    run = plan.request
+    return open_sink(
+        run.output,
+        base=image.layers,
+        scratch=scratch,
+        compression=run.compression,
+        is_streamed=not plan.needs_store,
+    )
 
 
 def _plan(request: LayeredRequest, image: Image, *, tree: Path) -> _Plan:
@@ -139,33 +197,37 @@ def _plan(request: LayeredRequest, image: Image, *, tree: Path) -> _Plan:
 
 
 def _store_layers(
-    request: LayeredRequest, layers: Sequence[StoreLayer], sink: Sink, *, scratch: Path
+    plan: _Plan, memory: StoreMemory, sink: Sink, *, scratch: Path
 ) -> Iterator[LayerResult]:
-    """Add ``layers`` to ``sink``, and yield each when it is there."""
-    blobs = made_blobs(
-        layers,
-        request.store,
-        compression=request.run.compression,
-        directory=scratch / "store-layers",
+    """Add the layers of the store to ``sink``, and yield each when it is there."""
+    maker = FileMaker(
+        scratch / "store-layers",
+        plan.request.compression,
+        total_bytes=sum(layer.size_bytes for layer in plan.store_layers),
     )
-    for blob, entry_count in blobs:
-        sink.add_layer(blob)
-        assert blob.digest is not None
-        yield LayerResult(
-            diff_id=blob.diff_id,
-            digest=blob.digest,
-            size_bytes=blob.blob.size_bytes,
-            entry_count=entry_count,
-        )
+    for layer in write_store_layers(plan.store_layers, memory, sink, maker=maker):
+        yield _result_of(layer.written, layer.entry_count)
+
+
+def _add_links(plan: _Plan, policy: LayerPolicy, sink: Sink) -> LayerResult:
+    """Add the layer of links to the contents, all that there is in the tree to copy."""
+    (copy,) = plan.request.copies
+    with told_as(LayerError, "pack the layer", copy.source), sink.new_layer() as output:
+        changes = tree_changes(str(copy.source), policy=policy)
+        packed = pack_layer(changes, output.write, advance=pass_over)
+    return _result_of(output.written, packed.entry_count)
 
 
 def _add_ready(layer: ReadyLayer, sink: Sink) -> LayerResult:
     with sink.new_layer() as output:
         output.write(layer.content)
-    written = output.written
+    return _result_of(output.written, layer.entry_count)
+
+
+def _result_of(written: WrittenLayer, entry_count: int) -> LayerResult:
     return LayerResult(
         diff_id=written.diff_id,
         digest=written.digest,
         size_bytes=written.size_bytes,
-        entry_count=layer.entry_count,
+        entry_count=entry_count,
     )

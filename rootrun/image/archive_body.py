@@ -5,24 +5,26 @@ while the parent writes behind them: both write at offsets, to the same descript
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 from rootrun.dataclass import replace
+from rootrun.image.archive_member import (
+    directory_member,
+    file_member,
+    member_header,
+    padded,
+    symlink_member,
+)
 from rootrun.image.blob import Blob
-from rootrun.image.blob_copy import LARGE_BYTES, copy_blob, verify_copy
+from rootrun.image.blob_copy import LARGE_BYTES, begin_writing_back, copy_blob, verify_copy
 from rootrun.image.compression import Compression
 from rootrun.image.image import Layer
-from rootrun.image.layer_output import LayerOutput, open_layer_output
+from rootrun.image.layer_output import LayerOutput, WrittenLayer, open_layer_output
 from rootrun.image.output_file import OutputFile, require_space, writing
 from rootrun.image.written import layer_of, without_repetitions
-from rootrun.layer.entry import Entry, EntryPath, EntryType
-from rootrun.layer.header import BLOCK_BYTES, header_bytes
-
-_MTIME_S = 1
-_MAX_OCTAL = 0o77777777777
-_SIZE_FIELD = slice(124, 136)
-_CHECKSUM_FIELD = slice(148, 156)
+from rootrun.layer.entry import Entry
+from rootrun.layer.header import BLOCK_BYTES
 
 
 class ArchiveBody:
@@ -47,7 +49,7 @@ class ArchiveBody:
         self._blobs: dict[str, Blob] = {}  # in the archive, by the layers' stored keys
         self._end = 0
         for name in directories:
-            self._write_header(_directory(name), self._end)
+            self._write_header(directory_member(name), self._end)
             self._end += BLOCK_BYTES
         for key, layer in self._base.items():
             self._reserve(key, layer.blob.size_bytes)
@@ -90,20 +92,52 @@ class ArchiveBody:
             self._reserve(key, layer.blob.size_bytes)
         self.layers.append(replace(layer, blob=self._readable_blob(key)))
 
-    def name_layers(self, names: Mapping[str, str]) -> None:
-        """Write the headers of all blobs; ``names`` are the members', by stored key."""
+    def place_layers(self, sizes_bytes: Sequence[int]) -> "FilePlaces":
+        """Reserve the next places for layers that are not compressed, of these sizes."""
+        offsets = []
+        for size_bytes in sizes_bytes:
+            offsets.append(self._end + BLOCK_BYTES)
+            self._end += BLOCK_BYTES + padded(size_bytes)
+        require_space(self._output.directory, self._end, target=self._output.target)
+        return FilePlaces(self, offsets)
+
+    @contextmanager
+    def reserved_layer(self, offset: int) -> Iterator[LayerOutput]:
+        """Open the layer whose place at ``offset`` was reserved. May run in a forked child."""
+        with open_layer_output(self._output.write_at, offset, Compression.NONE) as layer:
+            yield layer
+        if self._output.is_kept:
+            begin_writing_back(self._output.descriptor, offset, layer.written.size_bytes)
+
+    def take_reserved(self, written: WrittenLayer, offset: int) -> None:
+        """Have the layer that was written at ``offset`` be the next one."""
+        position = len(self.layers) + 1
+        key: str = written.digest
+        if key in self._blobs:
+            key = f"{position}-again"  # what is in the base as well; nobody reads it here
+        self._blobs[key] = Blob(self._output.path, offset, written.size_bytes, whole_file=False)
+        blob = self._readable_blob(written.digest)
+        self.layers.append(layer_of(written, blob, position=position))
+
+    def name_layers(self, names: Mapping[str, str]) -> Mapping[str, str]:
+        """Write the headers of all blobs; ``names`` are the members', by stored key, and returned.
+
+        What is there again under another key has that as its name.
+        """
+        named = {key: names.get(key, key) for key in self._blobs}
         for key, blob in self._blobs.items():
-            self._write_header(_member(names[key], blob.size_bytes), blob.offset - BLOCK_BYTES)
+            self._write_header(file_member(named[key], blob.size_bytes), blob.offset - BLOCK_BYTES)
+        return named
 
     def add(self, name: str, content: bytes) -> None:
         """Append a member; there must be no layer to come."""
-        self._write_header(_member(name, len(content)), self._end)
+        self._write_header(file_member(name, len(content)), self._end)
         self._output.write_at(content, self._end + BLOCK_BYTES)
-        self._end += BLOCK_BYTES + _padded(len(content))
+        self._end += BLOCK_BYTES + padded(len(content))
 
     def add_symlink(self, name: str, target: str) -> None:
         """Append a member that is a symlink."""
-        self._write_header(_member(name, 0, link_target=target), self._end)
+        self._write_header(symlink_member(name, target), self._end)
         self._end += BLOCK_BYTES
 
     def finish(self) -> None:
@@ -116,7 +150,7 @@ class ArchiveBody:
         """Give the blob ``key`` its place behind all others."""
         offset = self._end + BLOCK_BYTES
         self._blobs[key] = Blob(self._output.path, offset, size_bytes, whole_file=False)
-        self._end = offset + _padded(size_bytes)
+        self._end = offset + padded(size_bytes)
 
     def _readable_blob(self, key: str) -> Blob:
         """Return where the blob ``key`` can be read by now: the base's may not be copied yet."""
@@ -132,35 +166,19 @@ class ArchiveBody:
         self._output.write_at(member_header(entry), offset)
 
 
-def member_header(entry: Entry) -> bytes:
-    """Return the header of a member, always one block, so that offsets do not depend on sizes.
+class FilePlaces:
+    """The places of layers in a file; see LayerPlaces."""
 
-    A size that ustar cannot say is a base-256 number, as GNU tar writes it and
-    all readers know it, where a layer's own entries have a PAX record.
-    """
-    if entry.size_bytes <= _MAX_OCTAL:
-        return header_bytes(entry)
-    block = bytearray(header_bytes(replace(entry, size_bytes=0)))
-    block[_SIZE_FIELD] = b"\x80" + entry.size_bytes.to_bytes(11, "big")
-    block[_CHECKSUM_FIELD] = b" " * 8
-    block[_CHECKSUM_FIELD] = b"%06o\0 " % sum(block)
-    return bytes(block)
+    is_in_order = False
 
+    def __init__(self, body: ArchiveBody, offsets: Sequence[int]) -> None:
+        self._body = body
+        self._offsets = offsets
 
-def _member(name: str, size_bytes: int, *, link_target: str = "") -> Entry:
-    return Entry(
-        path=EntryPath(name),
-        type=EntryType.SYMLINK if link_target else EntryType.FILE,
-        mode=0o777 if link_target else 0o644,
-        mtime_s=_MTIME_S,
-        size_bytes=size_bytes,
-        link_target=link_target,
-    )
+    def open(self, number: int) -> AbstractContextManager[LayerOutput]:
+        """Open the layer ``number``; see LayerPlaces."""
+        return self._body.reserved_layer(self._offsets[number])
 
-
-def _directory(name: str) -> Entry:
-    return Entry(path=EntryPath(name), type=EntryType.DIRECTORY, mode=0o755, mtime_s=_MTIME_S)
-
-
-def _padded(size_bytes: int) -> int:
-    return size_bytes + -size_bytes % BLOCK_BYTES
+    def take(self, number: int, written: WrittenLayer) -> None:
+        """Take the layer ``number``; see LayerPlaces."""
+        self._body.take_reserved(written, self._offsets[number])

@@ -7,7 +7,7 @@ which no two places in any image share unless all below them is the same.
 
 from collections.abc import Mapping, Sequence
 
-from rootrun.image.archive_body import ArchiveBody
+from rootrun.annotation import Protocol
 from rootrun.image.config import ImageConfig, parse_config
 from rootrun.image.digest import Digest, digest_of, hex_of
 from rootrun.image.document import JsonObject, to_bytes
@@ -16,6 +16,22 @@ from rootrun.image.manifest import ArchiveEntry, archive_manifest_bytes
 from rootrun.namedtuple import NamedTuple
 
 _VERSION = b"1.0"
+
+
+class Body(Protocol):
+    """The members of an archive that is written, whose layers are there or on their way."""
+
+    def name_layers(self, names: Mapping[str, str], /) -> Mapping[str, str]:
+        """Give the members of the layers ``names``, by stored key; return those that they have."""
+
+    def add(self, name: str, content: bytes, /) -> None:
+        """Append a member; there must be no layer to come."""
+
+    def add_symlink(self, name: str, target: str, /) -> None:
+        """Append a member that is a symlink."""
+
+    def finish(self) -> None:
+        """Complete the archive."""
 
 
 class NewImage(NamedTuple):
@@ -33,7 +49,7 @@ class _Place(NamedTuple):
     member: str
 
 
-def describe_images(body: ArchiveBody, images: Sequence[NewImage]) -> None:
+def describe_images(body: Body, images: Sequence[NewImage]) -> None:
     """Write all that describes ``images``, and complete the archive. No two are one image."""
     documents = _Documents(body)
     documents.name_layers(images)
@@ -58,18 +74,19 @@ def describe_images(body: ArchiveBody, images: Sequence[NewImage]) -> None:
 class _Documents:
     """The files of the first format, of all images of one archive."""
 
-    def __init__(self, body: ArchiveBody) -> None:
+    def __init__(self, body: Body) -> None:
         self._body = body
-        self._members: dict[str, str] = {}  # of blobs, by the layers' stored keys
+        self._members: Mapping[str, str] = {}  # of blobs, by the layers' stored keys
         self._written: dict[str, JsonObject] = {}  # by v1 id, without that
 
     def name_layers(self, images: Sequence[NewImage]) -> None:
         """Write the headers of the layers: each is named for its first place."""
+        names: dict[str, str] = {}
         for image in images:
             diff_ids = [layer.diff_id for layer in image.layers]
             for layer, chain in zip(image.layers, _chain_ids(diff_ids), strict=True):
-                self._members.setdefault(layer.stored_key, f"{chain}/layer.tar")
-        self._body.name_layers(self._members)
+                names.setdefault(layer.stored_key, f"{chain}/layer.tar")
+        self._members = self._body.name_layers(names)
 
     def write_layers(self, image: NewImage, config: ImageConfig) -> list[_Place]:
         """Write what the first format says of the layers of ``image``; return their places."""

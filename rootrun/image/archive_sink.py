@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from rootrun.image.archive_body import ArchiveBody
+from rootrun.image.archive_body import ArchiveBody, FilePlaces
 from rootrun.image.archive_documents import NewImage, describe_images
 from rootrun.image.compression import Compression
 from rootrun.image.digest import digest_of
@@ -21,6 +21,7 @@ class DockerArchiveSink:
         self, output: OutputFile, base: tuple[Layer, ...], *, compression: Compression
     ) -> None:
         self._output = output
+        self._compression = compression
         self._body = ArchiveBody(output, base, compression=compression)
 
     @property
@@ -39,6 +40,11 @@ class DockerArchiveSink:
     def add_layer(self, layer: Layer) -> None:
         """Copy the next layer; see Sink."""
         self._body.add_layer(layer)
+
+    def place_layers(self, sizes_bytes: Sequence[int]) -> FilePlaces | None:
+        """Reserve the next places; see Sink."""
+        is_known = self._compression is Compression.NONE
+        return self._body.place_layers(sizes_bytes) if is_known else None
 
     def finish(self, config_bytes: bytes, *, names: tuple[str, ...]) -> WrittenImage:
         """Write all that describes the layers; see Sink."""

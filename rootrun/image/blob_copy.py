@@ -88,12 +88,12 @@ def _copy_in_kernel(source: int, blob: Blob, *, into: int, at: int, is_kept: boo
         if not count:
             return done  # the end of the file, or a file system that cannot and does not say so
         if is_kept and count == _RANGE_BYTES:
-            _begin_writing_back(into, at + done, count)
+            begin_writing_back(into, at + done, count)
         done += count
     return done
 
 
-def _begin_writing_back(descriptor: int, offset: int, size_bytes: int) -> None:
+def begin_writing_back(descriptor: int, offset: int, size_bytes: int) -> None:
     """Have the disk begin to write what is new, without waiting for it (mm/fadvise.c).
 
     Pages that still have to be written stay in memory, whatever the name of the advice says.

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rootrun.annotation import TYPE_CHECKING
+from rootrun.annotation import TYPE_CHECKING, Protocol
 from rootrun.image.compression import Compression
 from rootrun.image.compressor import open_compressor
-from rootrun.image.digest import Digest
+from rootrun.image.digest import Digest, hex_of
 from rootrun.namedtuple import NamedTuple
 from rootrun.sha256 import Sha256
 
@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from rootrun.image.block_compressor import BlockMemory, Compressor
 
 _WriteAt = Callable[[bytes | memoryview, int], None]
+
+
+class ContentHash(Protocol):
+    """A SHA-256 in the making, of what does not change any more."""
+
+    def update(self, content: bytes | memoryview, /) -> None: ...
+
+    def hexdigest(self) -> str: ...
 
 
 class WrittenLayer(NamedTuple):
@@ -34,19 +42,25 @@ class LayerOutput:
         offset: int,
         compression: Compression,
         compressor: "Compressor | None",
+        content_hash: ContentHash | None = None,
     ) -> None:
         self._write_at = write_at
         self._start = self._offset = offset
         self._compression = compression
         self._compressor = compressor
-        self._content_hash = Sha256()
-        self._blob_hash = Sha256() if compressor else self._content_hash
+        self._content_hash: ContentHash = content_hash or Sha256()
+        self._blob_hash: ContentHash = Sha256() if compressor else self._content_hash
         self._written: WrittenLayer | None = None
 
     def remember_with(self, memory: "BlockMemory") -> None:
         """Take from ``memory`` what was compressed before; to be said before any content."""
         if self._compressor:
             self._compressor.remember_with(memory)
+
+    def believe(self, diff_id: Digest) -> None:
+        """Hash nothing: the tar, which is not compressed, is what it was. Before any content."""
+        assert self._compressor is None
+        self._content_hash = self._blob_hash = _Known(diff_id)
 
     def write(self, content: bytes | memoryview) -> int:
         """Take the next piece; returns how much was taken: all.
@@ -83,13 +97,32 @@ class LayerOutput:
         self._offset += len(content)
 
 
+class _Known:
+    """The digest of what need not be hashed; see ContentHash."""
+
+    def __init__(self, digest: Digest) -> None:
+        self._digest = digest
+
+    def update(self, _: bytes | memoryview) -> None:
+        """Take nothing in."""
+
+    def hexdigest(self) -> str:
+        """Return the digits that were known before."""
+        return hex_of(self._digest)
+
+
 @contextmanager
 def open_layer_output(
-    write_at: _WriteAt, offset: int, compression: Compression
+    write_at: _WriteAt,
+    offset: int,
+    compression: Compression,
+    *,
+    thread_count: int | None = None,
 ) -> Iterator[LayerOutput]:
     """Open a layer whose blob is given to ``write_at``, from ``offset`` on.
 
-    What compresses it is gone when the context ends, by which it must be finished.
+    What compresses it, with as many threads as ``open_compressor`` gives, is gone when the context
+    ends, by which it must be finished.
     """
-    with open_compressor(compression) as compressor:
+    with open_compressor(compression, thread_count=thread_count) as compressor:
         yield LayerOutput(write_at, offset, compression, compressor)

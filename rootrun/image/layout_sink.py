@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -91,6 +91,9 @@ class LayoutSink:
             self._put(layer)
             self._note(layer.digest)
         self.layers.append(replace(layer, blob=self._blobs[layer.digest]))
+
+    def place_layers(self, sizes_bytes: Sequence[int]) -> None:
+        """Reserve nothing: each layer is a file of its own; see Sink."""
 
     def finish(self, config_bytes: bytes, *, names: tuple[str, ...]) -> WrittenImage:
         """Write all that describes the layers; see Sink."""

@@ -57,6 +57,9 @@ class OciArchiveSink:
         """Copy the next layer; see Sink."""
         self._body.add_layer(layer)
 
+    def place_layers(self, sizes_bytes: Sequence[int]) -> None:
+        """Reserve nothing: digests name the members, and each is there once; see Sink."""
+
     def finish(self, config_bytes: bytes, *, names: tuple[str, ...]) -> WrittenImage:
         """Write all that describes the layers; see Sink."""
         described = describe_layout(

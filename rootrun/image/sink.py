@@ -1,7 +1,7 @@
 """Where the new image goes: one interface to all kinds of output."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from rootrun.annotation import Protocol
@@ -9,10 +9,28 @@ from rootrun.errors import UsageError
 from rootrun.image.compression import WRITABLE, Compression
 from rootrun.image.image import Layer
 from rootrun.image.layer_output import LayerOutput, WrittenLayer
+from rootrun.image.output_file import STDOUT
 from rootrun.image.reference import OutputReference, Transport
 from rootrun.image.written import WrittenImage
 
-__all__ = ["LayerOutput", "Sink", "WrittenImage", "WrittenLayer", "open_sink"]
+__all__ = ["LayerOutput", "LayerPlaces", "Sink", "WrittenImage", "WrittenLayer", "open_sink"]
+
+
+class LayerPlaces(Protocol):
+    """Places of layers whose sizes are known before they are packed, so that nothing is moved."""
+
+    @property
+    def is_in_order(self) -> bool:
+        """Whether they must be filled one after the other, and by this process."""
+
+    def open(self, number: int) -> AbstractContextManager[LayerOutput]:
+        """Open the layer ``number`` from 0; ``finish`` must be called, with all of its bytes.
+
+        May run in a forked child unless ``is_in_order``.
+        """
+
+    def take(self, number: int, written: WrittenLayer) -> None:
+        """Have the layer ``number``, which is ``written``, be the next one; they come in order."""
 
 
 class Sink(Protocol):
@@ -38,6 +56,12 @@ class Sink(Protocol):
     def add_layer(self, layer: Layer) -> None:
         """Make ``layer`` the next one, its blob as it is; the digest must be known and right."""
 
+    def place_layers(self, sizes_bytes: Sequence[int]) -> LayerPlaces | None:
+        """Reserve the next places, for tars of these sizes; None where they have no use for that.
+
+        What comes next is none of ``new_layer`` and ``add_layer`` before all places are taken.
+        """
+
     def finish(self, config_bytes: bytes, *, names: tuple[str, ...]) -> WrittenImage:
         """Write configuration and manifest, and bring all to the disk.
 
@@ -55,11 +79,13 @@ def open_sink(
     base: tuple[Layer, ...],
     scratch: Path,
     compression: Compression = Compression.NONE,
+    is_streamed: bool = False,
 ) -> AbstractContextManager[Sink]:
     """Open ``output`` for an image on top of ``base``.
 
-    ``compression`` is that of the layers that are packed. Raises OutputError where it
-    cannot be written, at once as far as that can be known; nothing of an
+    ``compression`` is that of the layers that are packed. If it ``is_streamed``, an archive for
+    stdout goes there at once: nobody can read its layers from ``place_layers`` any more. Raises
+    OutputError where it cannot be written, at once as far as that can be known; nothing of an
     existing output changes before ``commit``.
     """
     if compression not in WRITABLE:
@@ -73,6 +99,10 @@ def open_sink(
         from rootrun.image.oci_archive_sink import open_oci_archive_sink
 
         return open_oci_archive_sink(output, base=base, scratch=scratch, compression=compression)
+    if is_streamed and output.path == STDOUT:
+        from rootrun.image.stream_sink import StreamSink
+
+        return nullcontext(StreamSink(base, scratch=scratch, compression=compression))
     from rootrun.image.archive_sink import open_archive_sink
 
     return open_archive_sink(output.path, base=base, scratch=scratch, compression=compression)

@@ -95,6 +95,30 @@ def read_compressed(entry: Path) -> CompressedRecord:
     return record
 
 
+def place_compressed(
+    directory: Path, name: str, *, digest: str, place: Callable[[Path], object]
+) -> bool:
+    """Have ``place`` take the blob of the entry ``name`` if that is ``digest``; else return False.
+
+    The blob is not verified. What cannot be read is told, and is none.
+    """
+    entry = directory / COMPRESSED / name
+    if not entry.is_dir():
+        return False
+    try:
+        with told_as(StoreError, "use the cache", entry):
+            check_private(entry.parent)
+            with locked(directory / LOCKS / f"{COMPRESSED}.{name}", exclusive=False):
+                record = load_entry(entry, read_compressed, called="compressed layer")
+                if record is None or record.digest != digest:
+                    return False
+                place(entry / BLOB)
+                return True
+    except StoreError as error:
+        log.warning("the layer is compressed again: %s", error)
+        return False
+
+
 class LayerMemory:
     """What the cache ``directory`` knows of the layer that ``version`` is compressing."""
 
@@ -126,6 +150,11 @@ class LayerMemory:
                     self._open(entry)
         except StoreError as error:
             log.warning("the layer is compressed again: %s", error)
+
+    @property
+    def entry_name(self) -> str:
+        """The name of the entry of the layer that was compressed; empty if it is none's."""
+        return key_of_layer(self._version, self._made[0].key) if self._made else ""
 
     def recall(self, key: bytes) -> bytes | None:
         """Return the compressed form of the block ``key``; None if unknown, or damaged."""

@@ -178,27 +178,49 @@ def open_store(directory: Path, *, kind: str, aside: Path | None = None) -> Iter
     is given and on the same file system; the caller removes it. Raises StoreError if it cannot be
     written or is not the caller's: its content would not be trustworthy.
     """
-    with ExitStack() as cleanup:
-        try:
+    with open_cache(directory):
+        with _told(directory):
             kind = _prepare(directory, kind=kind)
-            cleanup.enter_context(locked(directory / LOCKS / STORE_LOCK, exclusive=False))
-        except OSError as error:
-            path = error.filename or directory
-            raise StoreError(f"open the cache: {path}: {error.strerror}") from error
         yield LayerStore(directory, kind=kind, aside=aside)
+
+
+@contextmanager
+def open_cache(directory: Path) -> Iterator[None]:
+    """Open the cache at ``directory`` for all but unpacked layers, making it if need be.
+
+    While it is open, nobody prunes it. Needs no id map. Raises StoreError as ``open_store`` does.
+    """
+    with ExitStack() as cleanup:
+        with _told(directory):
+            make_private_directory(directory)
+            check_owner(directory)
+            _keep_others_out(directory)
+            _make_parts(directory / LOCKS, directory / VERIFIED)
+            cleanup.enter_context(locked(directory / LOCKS / STORE_LOCK, exclusive=False))
+        yield
+
+
+@contextmanager
+def _told(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        path = error.filename or directory
+        raise StoreError(f"open the cache: {path}: {error.strerror}") from error
+
+
+def _make_parts(*parts: Path) -> None:
+    for part in parts:
+        make_private_directory(part)
+        check_private(part)
 
 
 def _prepare(directory: Path, *, kind: str) -> str:
     """Make the directories, and return the name of that in which the layers are."""
-    make_private_directory(directory)
-    check_owner(directory)
-    _keep_others_out(directory)
     if not _shows_whiteouts(directory):
         kind += UNMARKED
     layers = directory / LAYERS / kind
-    for part in (directory / LAYERS, layers, directory / LOCKS, directory / VERIFIED):
-        make_private_directory(part)
-        check_private(part)
+    _make_parts(directory / LAYERS, layers)
     if not is_own_directory(layers):
         raise StoreError(f"open the cache: {layers}: not writable")
     return kind

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rootrun.errors import DigestMismatchError, OutputError
-from rootrun.image.archive_body import member_header
+from rootrun.image.archive_member import member_header
 from rootrun.image.compression import Compression
 from rootrun.image.reference import parse_output_reference
 from rootrun.image.sink import open_sink

@@ -1,7 +1,7 @@
 """Which store paths go into which layer, decided before anything is read of them."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rootrun.compose.layered.graph import Graph, Node, StorePath
@@ -10,9 +10,20 @@ from rootrun.compose.layered.operations import flatten, limit_layers
 from rootrun.compose.layered.pipeline import Operation, run_pipeline
 from rootrun.compose.layered.popularity import popularity_contest
 from rootrun.compose.layered.split_by_size import split_by_size
-from rootrun.compose.layered.store_tree import END_BYTES, Measure, measure, parents_bytes
+from rootrun.compose.layered.store_tree import (
+    END_BYTES,
+    Found,
+    Measure,
+    measure,
+    parents_bytes,
+    parents_of,
+    store_changes,
+)
 from rootrun.errors import UsageError, told_as
+from rootrun.layer.diff import Change
+from rootrun.layer.entry import Entry, EntryType
 from rootrun.layer.policy import LayerPolicy
+from rootrun.layer.stack import LayerStack
 from rootrun.namedtuple import NamedTuple
 
 SIZE = "size"
@@ -24,6 +35,17 @@ class Store(NamedTuple):
 
     directory: str  # absolute, without a slash at the end
     policy: LayerPolicy
+    found_above: tuple[Entry, ...] = ()  # that and what is above it, where the base has them
+
+    def on(self, stack: LayerStack) -> "Store":
+        """Return the store in an image that has the layers of ``stack`` below those of the store.
+
+        A directory that is there keeps its mode and owner.
+        """
+        founds = map(stack.find, parents_of(self.directory))
+        entries = (found.entry for found in founds if found is not None)
+        kept = tuple(entry for entry in entries if entry.type is EntryType.DIRECTORY)
+        return self._replace(found_above=kept)
 
 
 class StoreLayer(NamedTuple):
@@ -111,6 +133,24 @@ def available_layers(*, max_layers: int, below: int, above: int) -> int:
     return available
 
 
+def changes_of(layer: StoreLayer, store: Store) -> Iterator[tuple[Found | None, Change]]:
+    """Yield the entries of ``layer``; see ``store_changes``."""
+    return store_changes(
+        layer.paths, store=store.directory, policy=store.policy, found_above=store.found_above
+    )
+
+
+def on_base(
+    layers: Iterable[StoreLayer], store: Store, stack: LayerStack
+) -> tuple[tuple[StoreLayer, ...], Store]:
+    """Return ``layers`` as they are on top of ``stack``, and the store."""
+    placed = store.on(stack)
+    more_bytes = parents_bytes(placed.directory, placed.policy, placed.found_above)
+    more_bytes -= parents_bytes(store.directory, store.policy, store.found_above)
+    changed = (layer._replace(size_bytes=layer.size_bytes + more_bytes) for layer in layers)
+    return tuple(changed), placed
+
+
 def plan_store_layers(
     closure: Closure, store: Store, *, how: str | Operation, available: int
 ) -> tuple[StoreLayer, ...]:
@@ -125,7 +165,7 @@ def plan_store_layers(
     else:
         assert not isinstance(how, str)
         parts = run_pipeline(how, closure.graph)
-    fixed_bytes = END_BYTES + parents_bytes(store.directory, store.policy)
+    fixed_bytes = END_BYTES + parents_bytes(store.directory, store.policy, store.found_above)
     return tuple(
         StoreLayer(
             tuple(sorted(part)),

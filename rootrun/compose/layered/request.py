@@ -49,3 +49,15 @@ class LayeredRequest:
         """What is copied: contents from elsewhere, then what the run itself asks for."""
         others = [path for path in self.contents if not store_path_of(path, self.store)]
         return (*(CopyIn(source=path) for path in others), *self.run.copies)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether there are only paths of the store, and links to them or a layer that is ready.
+
+        Nothing is run then, and nothing is there before that it could be laid on.
+        """
+        run = self.run
+        others = (run.base, *self.copies, *run.helpers, *run.references, run.extra_scripts)
+        is_alone = not any((*others, run.registrations, run.has_steps))
+        asks_for_more = run.is_checked or run.has_step_cache or run.sandbox.id_map != "auto"
+        return is_alone and not asks_for_more and not (self.linked and self.ready)

@@ -76,18 +76,35 @@ def walk_sorted(top_fd: int, top: EntryPath, names: Iterable[str]) -> Iterator[F
                 waiting.append(_last_first(os.listdir(here.fd)))
 
 
-def store_changes(
-    paths: Iterable[StorePath], *, store: str, policy: LayerPolicy
-) -> Iterator[Change]:
-    """Yield the entries of a layer of ``paths``: the store and what is above it, then these."""
+def parents_of(store: str) -> tuple[EntryPath, ...]:
+    """Return what is above the directory ``store``, from the top, and that itself."""
     below = EntryPath(store.lstrip("/"))
-    for directory in (*ancestors(below), below):
-        entry = Entry(path=directory, type=EntryType.DIRECTORY, mode=_DIRECTORY_MODE)
-        yield Change(_rewritten(entry, policy))
+    return (*ancestors(below), below)
+
+
+def store_changes(
+    paths: Iterable[StorePath],
+    *,
+    store: str,
+    policy: LayerPolicy,
+    found_above: Iterable[Entry] = (),
+) -> Iterator[tuple[Found | None, Change]]:
+    """Yield the entries of a layer of ``paths``, with what was found: the store, then these.
+
+    The store and what is above it, of which nothing is told, are ``found_above`` or 0755.
+    """
+    known = {entry.path: entry for entry in found_above}
+    for parent in parents_of(store):
+        made = Entry(path=parent, type=EntryType.DIRECTORY, mode=_DIRECTORY_MODE)
+        if parent in known:
+            yield None, Change(replace(known[parent], mtime_s=policy.mtime_s))
+        else:
+            yield None, Change(_rewritten(made, policy))
     store_fd = os.open(store, _OPEN_DIRECTORY)
     try:
         names = [path.rpartition("/")[2] for path in paths]
-        yield from _changes(walk_sorted(store_fd, below, names), policy)
+        for found in walk_sorted(store_fd, EntryPath(store.lstrip("/")), names):
+            yield found, _change(found, policy)
     finally:
         os.close(store_fd)
 
@@ -96,16 +113,16 @@ def tree_changes(tree: str, *, policy: LayerPolicy) -> Iterator[Change]:
     """Yield the entries of a layer of all that is in the directory ``tree``."""
     tree_fd = os.open(tree, _OPEN_DIRECTORY)
     try:
-        yield from _changes(walk_sorted(tree_fd, ROOT, os.listdir(tree_fd)), policy)
+        for found in walk_sorted(tree_fd, ROOT, os.listdir(tree_fd)):
+            yield _change(found, policy)
     finally:
         os.close(tree_fd)
 
 
-def parents_bytes(store: str, policy: LayerPolicy) -> int:
+def parents_bytes(store: str, policy: LayerPolicy, found_above: Iterable[Entry] = ()) -> int:
     """Return what the store and the directories above it take in a layer."""
-    return sum(
-        len(header_bytes(one.entry)) for one in store_changes((), store=store, policy=policy)
-    )
+    changes = store_changes((), store=store, policy=policy, found_above=found_above)
+    return sum(len(header_bytes(change.entry)) for _, change in changes)
 
 
 def measure(path: StorePath, *, store_fd: int, policy: LayerPolicy) -> Measure:
@@ -143,9 +160,8 @@ def _found(here: Cursor, name: str) -> Found:
     return Found(path, here.fd, name, status, target)
 
 
-def _changes(founds: Iterable[Found], policy: LayerPolicy) -> Iterator[Change]:
-    for found in founds:
-        yield Change(_entry(found, policy), found.directory_fd, found.name)
+def _change(found: Found, policy: LayerPolicy) -> Change:
+    return Change(_entry(found, policy), found.directory_fd, found.name)
 
 
 def _entry(found: Found, policy: LayerPolicy) -> Entry:

@@ -33,7 +33,7 @@ def test_sizes_are_those_that_are_written(name: str, policy: LayerPolicy, tmp_pa
 
     directory = os.fspath(store.directory)
     written: list[bytes] = []
-    changes = store_changes([path], store=directory, policy=policy)
+    changes = (change for _, change in store_changes([path], store=directory, policy=policy))
     pack_layer(changes, lambda piece: written.append(bytes(piece)), advance=lambda _: None)
 
     above = parents_bytes(directory, policy)
