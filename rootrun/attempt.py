@@ -1,9 +1,12 @@
 """One run of the steps of a layer in a root of their own, ready to start."""
 
+import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from rootrun import log
 from rootrun.annotation import TYPE_CHECKING
 from rootrun.compose.base_image import Base
 from rootrun.compose.copy_in import copy_in
@@ -13,7 +16,9 @@ from rootrun.errors import LayerError, told_as
 from rootrun.image.config import ImageConfig
 from rootrun.layer.compare import DiffNotes
 from rootrun.layer.diff import Change
+from rootrun.layer.entry import EntryPath, EntryType
 from rootrun.layer.policy import LayerPolicy
+from rootrun.layer.stack import LayerStack
 from rootrun.namedtuple import NamedTuple
 from rootrun.plan import LayerPlan, check_outcome, container_spec, mount_points
 from rootrun.request import Request
@@ -36,6 +41,7 @@ _NOTHING_RAN = Outcome(
     started_count=0,
 )
 _SHORTEST_S = 0.001
+_WRITABLE = stat.S_IWUSR | stat.S_IWGRP
 
 
 class Job(NamedTuple):
@@ -47,6 +53,16 @@ class Job(NamedTuple):
     plan: LayerPlan
     id_map: IdMap
     timeout_s: float | None
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether the layer is made of its copies whatever the base has.
+
+        As dockerTools does it (mkPureLayer), and leaves its root writable for user and group.
+        """
+        plan = self.plan
+        is_pure = not (plan.steps or plan.additions or plan.references)
+        return is_pure and self.request.policy.shape.has_all_copies
 
 
 class Attempt(NamedTuple):
@@ -111,6 +127,9 @@ def _bring_in(job: Job, rootfs: Rootfs, *, scratch: Path) -> None:
     """Make what is there before the steps."""
     root, mtime_s = rootfs.root, job.request.policy.mtime_s
     copy_in(job.plan.copies, root=root, mtime_s=mtime_s)
+    if job.is_alone:
+        os.chmod(root, stat.S_IMODE(os.stat(root).st_mode) | _WRITABLE)
+        _tell_replaced_links(root, job.base.stack)
     additions, references = job.plan.additions, job.plan.references
     if not additions:
         return
@@ -124,6 +143,14 @@ def _bring_in(job: Job, rootfs: Rootfs, *, scratch: Path) -> None:
     add(additions, root=root, scratch=scratch, mtime_s=mtime_s)
 
 
+def _tell_replaced_links(root: Path, base: LayerStack) -> None:
+    """Warn of what a layer that is made alone does to links as ``/bin`` of the base."""
+    for name in sorted(os.listdir(root)):
+        below = base.find(EntryPath(name))
+        if below and below.entry.type is EntryType.SYMLINK and not (root / name).is_symlink():
+            log.warning("/%s: a symlink of the base, which the layer replaces", name)
+
+
 @contextmanager
 def attempt(
     job: Job,
@@ -133,7 +160,7 @@ def attempt(
     prefers_tmpfs: bool = False,
 ) -> Iterator[Attempt]:
     """Make a root below ``scratch`` and the container that is to run in it."""
-    request, stack = job.request, job.base.stack
+    request, stack = job.request, LayerStack() if job.is_alone else job.base.stack
     planned = plan_emulation(request, id_map=job.id_map, stack=stack)
     with ExitStack() as cleanup:
         rootfs = cleanup.enter_context(

@@ -40,6 +40,7 @@ class CopyIn:
     source: Path
     destination: str = "/"
     copies_dirlinks: bool = False  # symlinks to directories become directories
+    sets_modes: bool = False  # those of the source, of directories that are there too
 
 
 class HelperKind(Enum):

@@ -50,6 +50,7 @@ def step_inputs(
         "--no-new-privs": str(sandbox.no_new_privs),
         "--timestamp": str(policy.mtime_s),
         "--owner": f"{policy.owner.value} {policy.uid}:{policy.gid}",
+        "--compat": policy.shape.name,
         "--compression": f"{request.compression.value} {compressor_version(request.compression)}",
     }
     # SOURCE_DATE_EPOCH is --timestamp, unless the image sets it.

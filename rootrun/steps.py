@@ -177,7 +177,12 @@ def _pack(
         with progress.stage("packing the layer", None) as advance, sink.new_layer() as output:
             if memory:
                 output.remember_with(memory)
-            packed = pack_layer(changes(notes), output.write, advance=advance)
+            packed = pack_layer(
+                changes(notes),
+                output.write,
+                advance=advance,
+                tar_format=ground.request.policy.shape.tar_format,
+            )
         if memory:
             from rootrun.compose.compressed_layers import keep_compressed
 

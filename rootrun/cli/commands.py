@@ -9,7 +9,7 @@ MAIN = Command(
         "usage: rootrun [--from IMAGE] [OPTION ...] (--script FILE ... | -- COMMAND [ARG ...])",
         "others: cache completion doctor export help layered merge prefetch pull push shell-image",
     ),
-    (options.IMAGE, options.SANDBOX, options.LAYER, options.OUTPUT, options.GENERAL),
+    (options.IMAGE, options.SANDBOX, options.LAYER_OF_ANY, options.OUTPUT, options.GENERAL),
     epilog="""\
 (*) for the image alone: --config '{"User": "app"}', '{"WorkingDir": "/app"}'
 Example:  rootrun --from base.tar --script setup.sh

@@ -30,6 +30,7 @@ class Option(NamedTuple):
     default: object = None
     action: str = "store"  # store, append, store_true, count
     dest: str = ""
+    shares_row: bool = False  # of the help, with the option before, whose text is for both
 
     @property
     def name(self) -> str:

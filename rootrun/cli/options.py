@@ -82,7 +82,7 @@ IMAGE = Group(
             action="append",
         ),
         Option(("--cmd",), "JSON array, or a shell's line", "CMD", config_values.parse_command),
-        Option(("--entrypoint",), "likewise", "CMD", config_values.parse_command),
+        Option(("--entrypoint",), "likewise", "CMD", config_values.parse_command, shares_row=True),
         Option(
             ("-w", "--workdir"),
             "the image's; the script starts there [/] (*)",
@@ -128,7 +128,14 @@ SANDBOX = Group(
             action="append",
             dest="copies",
         ),
-        switch("--copy-dirlinks", text="of symlinks to directories, copy the directories"),
+        switch("--copy-dirlinks", text="copy what symlinks to directories lead to, or not"),
+        Option(
+            ("--keep-dirlinks",),
+            "copy symlinks to directories as they are",
+            action="store_true",
+            default=False,
+            shares_row=True,
+        ),
         Option(
             ("--with",),
             f"make what is missing: {', '.join(values.HELPERS[:2])}, ...",
@@ -216,6 +223,20 @@ LAYER = Group(
         Option(("--max-layers",), "refuse to make more than N in all", "N", values.parse_count),
         switch("--step-cache", text="take the layer of a script that has run before"),
         switch("--check", text="run twice, fail if the layers differ"),
+    ),
+)
+
+LAYER_OF_ANY = Group(
+    LAYER.title,
+    (
+        *LAYER.options,
+        Option(
+            ("--compat",),
+            "make layer and config as it does: dockertools",
+            "PROGRAM",
+            values.one_of("dockertools"),
+            choices=("dockertools",),
+        ),
     ),
 )
 

@@ -42,6 +42,7 @@ class Options:
     extra_scripts: list[Path]
     references: list[Path]
     copy_dirlinks: bool
+    keep_dirlinks: bool
     binds: list[Bind]
     tmpfs: list[str]
     network: str
@@ -59,6 +60,7 @@ class Options:
     timestamp: int | None
     owner: Owner | None
     compression: str
+    compat: str | None
     squash: bool
     max_layers: int | None
     step_cache: bool
@@ -148,10 +150,18 @@ def help_text(command: Command) -> str:
     lines = list(command.usage)
     for group in command.groups:
         lines += ["", f"{group.title}:"] if command.name else [f"{group.title}:"]
-        lines += [_help_line(option) for option in group.options]
+        lines += _help_lines(group.options)
     return "\n".join([*lines, command.epilog]).rstrip("\n") + "\n"
 
 
-def _help_line(option: Option) -> str:
-    flags = ", ".join(option.flags) if len(option.flags) > 1 else f"    {option.name}"
-    return f"  {f'{flags} {option.metavar}':<{_HELP_COLUMN}} {option.help}".rstrip()
+def _help_lines(options: Sequence[Option]) -> list[str]:
+    rows: list[tuple[str, str]] = []  # what is typed, and what it does
+    for option in options:
+        flags = ", ".join(option.flags) if len(option.flags) > 1 else f"    {option.name}"
+        typed = f"{flags} {option.metavar}".rstrip()
+        if option.shares_row:
+            before, text = rows.pop()
+            rows.append((f"{before} | {typed.strip()}", text))
+        else:
+            rows.append((typed, option.help))
+    return [f"  {typed:<{_HELP_COLUMN}} {text}".rstrip() for typed, text in rows]

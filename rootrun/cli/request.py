@@ -51,7 +51,12 @@ def make_request(options: Options) -> Request:
             "nothing to do: neither --script FILE nor -- COMMAND nor --copy PATH is given",
             hint="see rootrun --help",
         )
-    return request_of(options)
+    request = request_of(options)
+    if options.compat is None:
+        return request
+    from rootrun.cli.compat import like_dockertools  # few ask for it
+
+    return like_dockertools(request, options)
 
 
 def request_of(options: Options) -> Request:
@@ -105,6 +110,8 @@ def _check_task(options: Options) -> None:
         from_stdin.append(STDIN)
     if len(from_stdin) > 1:
         raise UsageError("standard input: '-': given for more than one of --from and --script")
+    if options.keep_dirlinks and options.copy_dirlinks:
+        raise UsageError("--keep-dirlinks: not possible together with --copy-dirlinks")
     if options.step_cache and options.no_cache:
         raise UsageError("--step-cache: not possible together with --no-cache")
     if options.tag and options.tag.name and options.name:

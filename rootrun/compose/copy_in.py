@@ -23,13 +23,14 @@ def copy_in(copies: Iterable[CopyIn], *, root: Path, mtime_s: int) -> None:
     The content of a directory, or of a tar whose destination ends in a slash, is merged into the
     destination; where the image has a symlink to a directory there, it is followed inside the root,
     so that ``bin/x`` lands in ``/usr/bin`` of a merged-usr image. Directories that exist
-    keep their metadata. All that is new belongs to 0:0, with the source's mode
-    and the time ``mtime_s``. Raises UsageError for what cannot be copied.
+    keep their metadata, but for the mode where a copy sets modes. All that is new belongs to 0:0,
+    with the source's mode and the time ``mtime_s``. Raises UsageError for what cannot be copied.
     """
     root_fd = os.open(root, _OPEN_DIRECTORY)
     try:
         for copy in copies:
-            with _told(copy, root), Placing(root_fd, mtime_s=mtime_s) as placing:
+            placing = Placing(root_fd, mtime_s=mtime_s, sets_modes=copy.sets_modes)
+            with _told(copy, root), placing:
                 _copy(copy, placing)
     finally:
         os.close(root_fd)

@@ -18,14 +18,15 @@ class Placing:
     """Makes files in the tree at ``root_fd``, with the time ``mtime_s``. A context manager.
 
     Where the tree has a symlink to a directory on the way, it is followed inside the tree.
-    Directories that are there keep their metadata; new ones get theirs at the end, as a mode may
-    forbid to write into them.
+    Directories that are there keep their metadata, but for the mode with ``sets_modes``; new ones
+    get theirs at the end, as a mode may forbid to write into them.
     """
 
-    def __init__(self, root_fd: int, *, mtime_s: int) -> None:
+    def __init__(self, root_fd: int, *, mtime_s: int, sets_modes: bool = False) -> None:
         self._times = (mtime_s, mtime_s)
+        self._sets_modes = sets_modes
         self._tree = Tree(root_fd, make=self._make)
-        self._made: dict[EntryPath, int] = {}  # modes of new directories, each after its parent
+        self._made: dict[EntryPath, int] = {}  # modes of directories, each after its parent
 
     def __enter__(self) -> "Placing":
         return self
@@ -47,9 +48,9 @@ class Placing:
         return self._tree.find_directory(path) is not None
 
     def directory(self, path: EntryPath, mode: int) -> None:
-        """Have a directory at ``path``, of ``mode`` if it is new."""
+        """Have a directory at ``path``, of ``mode`` if it is new or modes are set."""
         at = self._tree.resolve_directory(path).path
-        if at in self._made:
+        if at in self._made or self._sets_modes:
             self._made[at] = mode
 
     def node(self, path: EntryPath, make: MakeNode, *, mode: int | None) -> None:

@@ -6,8 +6,6 @@ from rootrun.layer.header import BLOCK_BYTES, header_bytes
 
 _MTIME_S = 1
 _MAX_OCTAL = 0o77777777777
-_SIZE_FIELD = slice(124, 136)
-_CHECKSUM_FIELD = slice(148, 156)
 
 
 def member_header(entry: Entry) -> bytes:

@@ -41,7 +41,11 @@ def derive_config(
     ``architecture`` is as ``parse_platform`` takes it, None for the base's,
     else the machine's. The base is inherited whole. The history has an entry more
     for each of ``created_by``: of the new layers, or empty ones if there are none.
+    With ``edits.env_alone`` it is one of dates, and of the base the platform is left, and ``Env``.
     """
+    if edits.env_alone:
+        base = _env_alone(base or scratch_config(architecture), created=created)
+        created_by = [""] * len(created_by)
     raw: JsonObject = {k: v for k, v in (base.raw if base else {}).items() if k not in _LEFTOVERS}
     base_count = len(base.diff_ids) if base else 0
     history = repair_history(base.history if base else (), layer_count=base_count, created=created)
@@ -65,6 +69,19 @@ def scratch_config(architecture: str | None = None) -> ImageConfig:
         "history": [],
     }
     return _checked(raw, where="scratch")
+
+
+def _env_alone(base: ImageConfig, *, created: str) -> ImageConfig:
+    platform: JsonObject = {
+        key: base.raw[key] for key in ("architecture", "variant") if key in base.raw
+    }
+    raw: JsonObject = {
+        **platform,
+        "config": {"Env": list(base.env)},
+        "rootfs": base.raw["rootfs"],
+        "history": [{"created": created} for _ in base.diff_ids],
+    }
+    return _checked(raw, where="base")
 
 
 def edited_runtime(runtime: Mapping[str, object], edits: ConfigEdits) -> JsonObject:

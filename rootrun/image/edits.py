@@ -9,10 +9,12 @@ from rootrun.dataclass import dataclass, field
 class ConfigEdits:
     """What to change in the ``config`` object of an image.
 
-    ``merge`` is laid over the base's object first, key by key; ``Env`` in it is
-    merged like ``env``. None and the empty tuple leave the base's value alone.
+    With ``env_alone`` the base's object is but its ``Env``. ``merge`` is laid over it first, key by
+    key; ``Env`` in it is merged like ``env``. None and the empty tuple leave the base's value
+    alone.
     """
 
+    env_alone: bool = False
     merge: Mapping[str, object] = field(default_factory=dict)
     env: tuple[tuple[str, str], ...] = ()
     command: tuple[str, ...] | None = None

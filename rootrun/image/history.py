@@ -41,10 +41,10 @@ def repair_history(
 def append_steps(
     entries: Sequence[JsonObject], *, created: str, created_by: Iterable[str], has_layers: bool
 ) -> tuple[JsonObject, ...]:
-    """Return ``entries`` and one more for each of ``created_by``."""
+    """Return ``entries`` and one more for each of ``created_by``, which may be nothing."""
     mark: JsonObject = {} if has_layers else {"empty_layer": True}
-    steps: list[JsonObject] = [{"created": created, "created_by": by} | mark for by in created_by]
-    return (*entries, *steps)
+    named: list[JsonObject] = [{"created_by": by} if by else {} for by in created_by]
+    return (*entries, *({"created": created} | by | mark for by in named))
 
 
 def ordered_entry(entry: Mapping[str, object]) -> JsonObject:

@@ -10,7 +10,7 @@ if what the layer can say of it is different from the base's.
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from rootrun.annotation import Protocol
 from rootrun.dataclass import dataclass, field, replace
@@ -23,13 +23,11 @@ from rootrun.layer.compare import (
     PathOnDisk,
 )
 from rootrun.layer.cursor import Cursor
-from rootrun.layer.entry import ROOT, Entry, EntryPath, EntryType, entry_type, join, name_bytes
+from rootrun.layer.entry import ROOT, Entry, EntryPath, EntryType, entry_type, join
 from rootrun.layer.metadata import OPAQUE_XATTR, entry_of, is_whiteout, kept_xattrs
 from rootrun.layer.policy import LayerPolicy
-from rootrun.layer.whiteout import WHITEOUT_PREFIX
+from rootrun.layer.whiteout import WHITEOUT_PREFIX, whiteout_entry
 from rootrun.namedtuple import NamedTuple
-
-_WHITEOUT_MODE = 0o644
 
 
 class Base(Protocol):
@@ -110,6 +108,7 @@ class _Directory:
     merged: bool
     own: Entry | None = None
     children: list[str] = field(default_factory=list)  # yet to visit, last first
+    whiteouts: set[str] = field(default_factory=set)  # those of them that are deletions
 
 
 def diff_upper(
@@ -188,7 +187,10 @@ class _Walk:
             )
         if changed is not None:
             yield Change(changed)
-        yield from self._list(root)
+        elif self._policy.shape.has_root:
+            root.own = self._as_base(below, entry)
+            yield from self._ancestors()
+        self._list(root)
         while self._stack:
             here = self._stack[-1]
             if here.children:
@@ -203,25 +205,19 @@ class _Walk:
             if here.in_base:
                 self._below.leave()
 
-    def _list(self, here: _Directory) -> Iterator[Change]:
-        """Emit the whiteouts of ``here`` and keep its other names for the visit."""
+    def _list(self, here: _Directory) -> None:
+        """Keep what is in ``here``, and what is deleted there, for the visit."""
         statuses, marked = self._upper.listing(here.path, self._here.fd)
         unheld = {name for name, status in statuses.items() if entry_type(status.st_mode) is None}
-        here.children = sorted(statuses, key=name_bytes, reverse=True)
-        for name in sorted(self._deleted(here, marked, unheld), key=name_bytes):
-            path = join(here.path, WHITEOUT_PREFIX + name)
-            yield from self._ancestors()
-            yield Change(
-                Entry(
-                    path=path,
-                    type=EntryType.FILE,
-                    mode=_WHITEOUT_MODE,
-                    mtime_s=self._policy.mtime_s,
-                )
-            )
+        here.whiteouts = {
+            WHITEOUT_PREFIX + n for n in self._deleted(here, statuses.keys(), marked, unheld)
+        }
+        here.children = self._policy.shape.ordered(here.whiteouts, statuses)[::-1]
 
-    def _deleted(self, here: _Directory, marked: set[str], unheld: set[str]) -> set[str]:
-        """Return the base's names that are gone from ``here``.
+    def _deleted(
+        self, here: _Directory, shown: Set[str], marked: set[str], unheld: set[str]
+    ) -> set[str]:
+        """Return the base's names that are gone from ``here``, which shows ``shown``.
 
         A socket, which a layer cannot hold, is in ``unheld``: what it replaced is gone.
         """
@@ -230,7 +226,7 @@ class _Walk:
         fd = self._below.fd
         if not here.merged:
             gone = set(self._base.names(here.path, directory_fd=fd))
-            return gone.difference(here.children) | (gone & unheld)
+            return (gone - shown) | (gone & unheld)
         # A marker may stand for a file that only a mount point's layer had.
         return {
             name
@@ -240,6 +236,11 @@ class _Walk:
 
     def _visit(self, here: _Directory, name: str) -> Iterator[Change]:
         path = join(here.path, name)
+        if name in here.whiteouts:
+            here.whiteouts.remove(name)  # the next one of that name is the run's own file
+            yield from self._ancestors()
+            yield Change(whiteout_entry(path, mtime_s=self._policy.mtime_s))
+            return
         status = os.lstat(name, dir_fd=self._here.fd)
         if name.startswith(WHITEOUT_PREFIX):
             self._notes.unspeakable.append(path)
@@ -279,12 +280,16 @@ class _Walk:
                     entry, copied, below, base_fd=base_fd, remembered=remembered
                 )
             if changed is None:
-                xattrs = entry.xattrs if below.disk_xattrs else below.entry.xattrs
-                directory.own = replace(below.entry, mtime_s=self._policy.mtime_s, xattrs=xattrs)
+                directory.own = self._as_base(below, entry)
         if changed is not None:
             yield from self._ancestors()
             yield Change(changed)
-        yield from self._list(directory)
+        self._list(directory)
+
+    def _as_base(self, below: BaseEntry, entry: Entry) -> Entry:
+        """Return the entry of an unchanged directory, which the disk has as ``entry``."""
+        xattrs = entry.xattrs if below.disk_xattrs else below.entry.xattrs
+        return replace(below.entry, mtime_s=self._policy.mtime_s, xattrs=xattrs)
 
     def _ancestors(self) -> Iterator[Change]:
         """Emit the unchanged directories above a change, once, as the base has them."""

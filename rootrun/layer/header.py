@@ -4,6 +4,7 @@ The layout is POSIX.1-2017 (pax, "ustar Interchange Format"); base-256 numbers a
 missing prefix of GNU headers are from the GNU tar manual, "Basic Tar Format".
 """
 
+from collections.abc import Callable
 from zlib import adler32
 
 from rootrun.errors import LayerError
@@ -17,7 +18,7 @@ ZERO_BLOCK = bytes(BLOCK_BYTES)
 _OCTAL_DIGITS = b"01234567"
 _MAX_OCTAL_7 = 0o7777777
 _MAX_OCTAL_11 = 0o77777777777
-_NAME_BYTES = 100
+NAME_BYTES = 100
 _PREFIX_BYTES = 155
 _LAYOUT = b"%b%07o\0%07o\0%07o\0%011o\0%011o\0        %b%bustar\x0000%b%b%b%b%b"
 
@@ -75,7 +76,7 @@ def is_checksum_right(block: bytes) -> bool:
 
 
 def _name(block: bytes) -> bytes:
-    name = _text(block[:_NAME_BYTES])
+    name = _text(block[:NAME_BYTES])
     # GNU headers ("ustar" and a space) keep times where ustar has the prefix.
     if block[345] and block[257:263] == b"ustar\0":
         # star's headers end in "tar" and keep times in the last bytes of the prefix.
@@ -123,7 +124,7 @@ def header_bytes(entry: Entry) -> bytes:
     """
     name, prefix, records = _named(entry)
     link = name_bytes(entry.link_target)
-    if len(link) > _NAME_BYTES:
+    if len(link) > NAME_BYTES:
         records.append((b"linkpath", link))
     for key, value, limit in (
         (b"size", entry.size_bytes, _MAX_OCTAL_11),
@@ -134,47 +135,53 @@ def header_bytes(entry: Entry) -> bytes:
         if not 0 <= value <= limit:
             records.append((key, b"%d" % value))
     records += pax.xattr_records(entry.xattrs)
-    block = _block(entry, name=name, prefix=prefix, link=link[:_NAME_BYTES])
-    return _extended_header(entry, pax.format_records(records)) + block if records else block
+    block = header_block(entry, name=name, prefix=prefix, link=link[:NAME_BYTES])
+    return extended_header(entry, records) + block if records else block
 
 
 def _named(entry: Entry) -> tuple[bytes, bytes, list[tuple[bytes, bytes]]]:
     name = b"./" if entry.path == ROOT else name_bytes(entry.path)
     if entry.type is EntryType.DIRECTORY and entry.path != ROOT:
         name += b"/"
-    if len(name) <= _NAME_BYTES:
+    if len(name) <= NAME_BYTES:
         return name, b"", []
     # The last byte may be a directory's slash, and what is left of it must not be empty.
     cut = name.rfind(b"/", 1, min(_PREFIX_BYTES + 1, len(name) - 1))
-    if cut > 0 and len(name) - cut - 1 <= _NAME_BYTES:
+    if cut > 0 and len(name) - cut - 1 <= NAME_BYTES:
         return name[cut + 1 :], name[:cut], []
-    return name[:_NAME_BYTES], b"", [(b"path", name)]
+    return name[:NAME_BYTES], b"", [(b"path", name)]
 
 
-def _extended_header(entry: Entry, content: bytes) -> bytes:
+def extended_header(entry: Entry, records: list[tuple[bytes, bytes]]) -> bytes:
+    """Return the blocks of a PAX header of ``entry``."""
+    content = pax.format_records(records)
     base = name_bytes(entry.path.rpartition("/")[2]) or b"."
     owner = Entry(
         path=ROOT, type=EntryType.FILE, mode=0o644, mtime_s=entry.mtime_s, size_bytes=len(content)
     )
-    name = (b"PaxHeaders/" + base)[:_NAME_BYTES]
-    block = _block(owner, name=name, prefix=b"", link=b"", type_flag=b"x")
+    name = (b"PaxHeaders/" + base)[:NAME_BYTES]
+    block = header_block(owner, name=name, type_flag=b"x")
     return block + content + bytes(-len(content) % BLOCK_BYTES)
 
 
-def _block(
-    entry: Entry, *, name: bytes, prefix: bytes, link: bytes, type_flag: bytes = b""
+def header_block(
+    entry: Entry, *, name: bytes, prefix: bytes = b"", link: bytes = b"", type_flag: bytes = b""
 ) -> bytes:
+    """Return one block of ustar for ``entry``; numbers that do not fit are 0.
+
+    ``name`` and ``link`` are of at most ``NAME_BYTES``.
+    """
     is_device = entry.type in DEVICE_TYPES
     major, minor = entry.rdev if is_device else (0, 0)
     block = _LAYOUT % (
-        name.ljust(_NAME_BYTES, b"\0"),
+        name.ljust(NAME_BYTES, b"\0"),
         entry.mode & 0o7777,
         _fitting(entry.uid, _MAX_OCTAL_7),
         _fitting(entry.gid, _MAX_OCTAL_7),
         _fitting(entry.size_bytes, _MAX_OCTAL_11),
         _fitting(entry.mtime_s, _MAX_OCTAL_11),
         type_flag or entry.type.value,
-        link.ljust(_NAME_BYTES, b"\0"),
+        link.ljust(NAME_BYTES, b"\0"),
         _owner_name(entry.uid),
         _owner_name(entry.gid),
         b"%07o\0" % major if is_device else bytes(8),
@@ -191,3 +198,13 @@ def _fitting(value: int, limit: int) -> int:
 
 def _owner_name(number: int) -> bytes:
     return (b"root" if number == 0 else b"").ljust(32, b"\0")
+
+
+class TarFormat(NamedTuple):
+    """How a tar is written."""
+
+    header_bytes: Callable[[Entry], bytes]  # what precedes the content of an entry
+    record_bytes: int  # what the size of the whole is a multiple of
+
+
+USTAR = TarFormat(header_bytes, BLOCK_BYTES)

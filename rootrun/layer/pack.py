@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 
 from rootrun.layer.diff import Change
 from rootrun.layer.entry import EntryType
+from rootrun.layer.header import USTAR, TarFormat
 from rootrun.layer.tar_writer import TarWriter
 from rootrun.namedtuple import NamedTuple
 
@@ -27,12 +28,13 @@ def pack_layer(
     write: Callable[[bytes | memoryview], object],
     *,
     advance: Callable[[int], None],
+    tar_format: TarFormat = USTAR,
 ) -> PackedLayer:
     """Write ``changes`` as a layer tar through ``write``; ``advance`` hears of bytes packed.
 
     Nothing of the run may be alive any more: LayerError if a file became shorter.
     """
-    writer = TarWriter(write)
+    writer = TarWriter(write, tar_format=tar_format)
     entry_count = content_bytes = 0
     for entry, directory_fd, name, _ in changes:
         entry_count += 1

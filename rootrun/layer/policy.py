@@ -1,8 +1,12 @@
-"""How changes are rewritten before they enter a layer: times and owners."""
+"""How changes are rewritten before they enter a layer: times, owners and order."""
 
+from collections.abc import Iterable
 from enum import Enum
 
 from rootrun.dataclass import dataclass
+from rootrun.layer.entry import name_bytes
+from rootrun.layer.header import USTAR, TarFormat
+from rootrun.namedtuple import NamedTuple
 
 
 class OwnerRule(Enum):
@@ -13,6 +17,22 @@ class OwnerRule(Enum):
     FIXED = "fixed"  # the uid and gid of the policy
 
 
+class LayerShape(NamedTuple):
+    """What of a layer is no change: its tar, the order, and what is there beside the changes."""
+
+    name: str = ""  # as ``--compat`` has it
+    tar_format: TarFormat = USTAR
+    mixes_whiteouts: bool = False  # sorts them among the other names, not before those
+    has_root: bool = False  # an entry for the root, changed or not
+    has_all_copies: bool = False  # where nothing else is done: what the layers below have too
+
+    def ordered(self, whiteouts: Iterable[str], others: Iterable[str]) -> list[str]:
+        """Return the names of one directory in the order of their entries."""
+        if self.mixes_whiteouts:
+            return sorted([*whiteouts, *others], key=name_bytes)
+        return sorted(whiteouts, key=name_bytes) + sorted(others, key=name_bytes)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerPolicy:
     """How an entry is rewritten before it enters the layer (DESIGN, the layer)."""
@@ -21,6 +41,7 @@ class LayerPolicy:
     owner: OwnerRule = OwnerRule.ROOT
     uid: int = 0
     gid: int = 0
+    shape: LayerShape = LayerShape()
 
     @property
     def owner_counts(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from rootrun.dataclass import replace
 from rootrun.errors import LayerError
 from rootrun.layer.entry import Entry
-from rootrun.layer.header import BLOCK_BYTES, header_bytes
+from rootrun.layer.header import BLOCK_BYTES, USTAR, TarFormat
 
 CHUNK_BYTES = 1 << 20
 
@@ -16,12 +16,16 @@ _END = bytes(2 * BLOCK_BYTES)
 class TarWriter:
     """Writes entries as tar through ``write``, in chunks of about 1 MiB.
 
-    Equal entries and contents make equal bytes. The archive ends after the two
-    zero blocks that POSIX asks for, not at a multiple of GNU tar's 10240 bytes.
+    Equal entries and contents make equal bytes. The archive ends with the two
+    zero blocks that POSIX asks for, and more up to a whole record of ``tar_format``.
     """
 
-    def __init__(self, write: Callable[[bytes | memoryview], object]) -> None:
+    def __init__(
+        self, write: Callable[[bytes | memoryview], object], *, tar_format: TarFormat = USTAR
+    ) -> None:
         self._write = write
+        self._header_bytes, self._record_bytes = tar_format
+        self._flushed_bytes = 0
         self._pending: list[bytes] = []
         self._pending_bytes = 0
 
@@ -29,11 +33,11 @@ class TarWriter:
         """Write an entry that has no content; ValueError if ``size_bytes`` says otherwise."""
         if entry.size_bytes:
             raise ValueError(f"entry has content: {entry.path!r}")
-        self._append(header_bytes(entry))
+        self._append(self._header_bytes(entry))
 
     def add_bytes(self, entry: Entry, content: bytes) -> None:
         """Write ``entry`` with ``content``, whose length takes the place of ``size_bytes``."""
-        self._append(header_bytes(replace(entry, size_bytes=len(content))))
+        self._append(self._header_bytes(replace(entry, size_bytes=len(content))))
         self._append(content)
         self._pad(len(content))
 
@@ -42,7 +46,7 @@ class TarWriter:
 
         Raises LayerError if the file ends before; what it has beyond is left out.
         """
-        self._append(header_bytes(entry))
+        self._append(self._header_bytes(entry))
         remaining = entry.size_bytes
         while remaining:
             chunk = os.read(fd, min(remaining, CHUNK_BYTES))
@@ -55,11 +59,12 @@ class TarWriter:
     def finish(self) -> None:
         """Write the end of the archive, and all that waits for its chunk to fill."""
         self._append(_END)
+        self._pad(self._flushed_bytes + self._pending_bytes, to=self._record_bytes)
         self._flush()
 
-    def _pad(self, size_bytes: int) -> None:
-        if size_bytes % BLOCK_BYTES:
-            self._append(bytes(-size_bytes % BLOCK_BYTES))
+    def _pad(self, size_bytes: int, *, to: int = BLOCK_BYTES) -> None:
+        if size_bytes % to:
+            self._append(bytes(-size_bytes % to))
 
     def _append(self, content: bytes) -> None:
         self._pending.append(content)
@@ -68,6 +73,7 @@ class TarWriter:
             self._flush()
 
     def _flush(self) -> None:
+        self._flushed_bytes += self._pending_bytes
         pending, self._pending, self._pending_bytes = self._pending, [], 0
         if pending:
             self._write(pending[0] if len(pending) == 1 else b"".join(pending))

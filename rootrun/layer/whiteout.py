@@ -3,12 +3,13 @@
 from enum import Enum
 
 from rootrun.errors import LayerError
-from rootrun.layer.entry import EntryPath, join, parent
+from rootrun.layer.entry import Entry, EntryPath, EntryType, join, parent
 from rootrun.namedtuple import NamedTuple
 
 WHITEOUT_PREFIX = ".wh."
 OPAQUE_MARKER = ".wh..wh..opq"
 
+_MODE = 0o644
 _AUFS_PREFIX = ".wh..wh."  # aufs kept its own state under such names: .wh..wh.plnk, .wh..wh.aufs
 
 
@@ -25,6 +26,11 @@ class Marker(NamedTuple):
 
     kind: MarkerKind
     path: EntryPath
+
+
+def whiteout_entry(path: EntryPath, *, mtime_s: int) -> Entry:
+    """Return the entry of the whiteout named ``path``."""
+    return Entry(path=path, type=EntryType.FILE, mode=_MODE, mtime_s=mtime_s)
 
 
 def parse_marker(path: EntryPath) -> Marker | None:

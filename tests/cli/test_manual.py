@@ -18,6 +18,7 @@ _SECTIONS = (
     *(
         "LAYERS OF SEVERAL SCRIPTS",
         "EXTRA SCRIPTS",
+        "COMPATIBILITY",
         "THE STEP CACHE",
         "THE NIX DATABASE",
         "LAYERED IMAGES",

@@ -48,6 +48,7 @@ CHANGES: dict[str, tuple[str, ...]] = {
     "--timestamp": ("--timestamp", "7"),
     "--owner": ("--owner", "keep"),
     "--compression": ("--compression", "gzip"),
+    "--owner and --compat": ("--compat", "dockertools"),
     "the environment": ("--env", "A=1"),
     "the environment and --workdir": ("--workdir", "/tmp", "--env", "A=1"),
     "--user": ("--user", "app"),

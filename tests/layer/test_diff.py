@@ -14,6 +14,7 @@ import pytest
 
 from rootrun.layer.compare import DiffNotes
 from rootrun.layer.diff import Change, diff_upper
+from rootrun.layer.dockertools import DOCKERTOOLS
 from rootrun.layer.entry import EntryType
 from rootrun.layer.policy import LayerPolicy, OwnerRule
 from rootrun.rootfs.base_view import BaseView
@@ -123,6 +124,21 @@ def test_a_whiteout_of_what_the_base_lacks_is_none(upper: Upper) -> None:
     make_whiteout(upper.path / "d" / "gone")
     make_whiteout(upper.path / "only-a-mount-point")
     assert upper.names() == []
+
+
+def test_a_shape_has_a_root_and_whiteouts_among_the_other_names(upper: Upper) -> None:
+    policy = LayerPolicy(shape=DOCKERTOOLS)
+    assert upper.names(policy) == ["/"]
+    for name in ("-", ".wha", ".wh.l", "new"):
+        (upper.path / "d" / name).touch()
+    for name in ("f", "l"):
+        make_whiteout(upper.path / "d" / name)
+    names = ["/", "d/", "d/-", "d/.wh.f", "d/.wh.l", "d/.wha", "d/new"]
+    assert upper.names(policy) == names
+    assert upper.notes.unspeakable == ["d/.wh.l"]  # the run's file, not the whiteout
+    upper.path.chmod(0o711)
+    root = next(upper.changes(policy))
+    assert (root.entry.mode, root.is_ancestor) == (0o711, False)
 
 
 def test_an_opaque_directory_deletes_what_it_does_not_have(upper: Upper) -> None:
