@@ -5,20 +5,9 @@ let
     runCommand
     checked
     fileName
+    itemsOf
     withPassthru
     ;
-
-  # The items of copyToRoot, a path or a list of paths, as paths of the store.
-  itemsOf =
-    value:
-    map (item: "${item}") (
-      if value == null then
-        [ ]
-      else if builtins.isList value then
-        value
-      else
-        [ value ]
-    );
 
   buildImage = context.makeOverridable (
     {
@@ -53,7 +42,7 @@ let
           builtins.trace "rootrun: image ${name}: contents is now copyToRoot" contents
       );
       configText = builtins.toJSON (if config == null then { } else config);
-      mentioned = context.references.closureOf (fileName name) (
+      mentioned = context.references (fileName name) (
         items
         ++ [
           configText
@@ -81,7 +70,7 @@ let
         hasRunAsRoot = if runAsRoot == null then "" else "yes";
         inherit extraCommands;
         store = builtins.storeDir;
-        candidates = "${mentioned}/registration";
+        candidates = mentioned;
         registered =
           if includeNixDB then "${context.closureInfo { rootPaths = items; }}/registration" else "";
         compress = compression.command;
@@ -90,7 +79,7 @@ let
           "runAsRoot"
           "extraCommands"
         ];
-      } (builtins.readFile ./build-image.sh);
+      } (context.builder ./build-image.sh);
       withName = withPassthru image {
         inherit name tag meta;
         passthru = {

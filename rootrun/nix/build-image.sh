@@ -1,15 +1,10 @@
 # The builder of buildImage. What is not set here is an attribute of the derivation.
-export PATH="$builderPath${PATH:+:$PATH}"
-
-# Writes the script $1 of the text in $2: for the store's shell, with the store's tools.
-script() {
-  { printf '#!%s -e\nPATH=%s:$PATH:/bin\nexport PATH\n' "$shell" "$toolsPath"; cat "$2"; } > "$1"
-}
 
 # A tag comes from the output's path, as imageTag does.
 hash=${out##*/}
 set -- --name "$imageName" --tag "${imageTag:-${hash%%-*}}" --config "$configTextPath"
-set -- "$@" --created "$created" --owner "$owner" --no-cache --squash -o -
+set -- "$@" --created "$created" --owner "$owner" --references "$candidates"
+set -- "$@" --no-cache --squash -o -
 [ -z "$fromImage" ] || set -- "$@" --from "$fromImage"
 [ -z "$fromRef" ] || set -- "$@" --from-ref "$fromRef"
 [ -z "$platform" ] || set -- "$@" --arch "$platform"
@@ -37,5 +32,4 @@ if [ -z "$items$hasRunAsRoot" ] && [ ! -s "$extraCommandsPath" ]; then
   set -- "$@" --copy nothing:/
 fi
 
-{ rootrun "$@" --bind "$store:$store:ro" || touch failed; } | $compress > "$out"
-[ ! -e failed ]
+write rootrun "$@" --bind "$store:$store:ro"

@@ -45,18 +45,31 @@ let
       shell
       toolsPath
       closureInfo
+      coreutils
+      shadow
+      skopeo
+      cacert
       ;
     inherit (import ./names.nix)
       checked
       fileName
+      itemsOf
       makeOverridable
       withPassthru
       ;
     inherit (import ./choice.nix) fromRef platform;
     compression = import ./compression.nix compressors;
-    references = import ./references.nix { inherit runCommand toolsPath closureInfo; };
+    compressed = import ./compressed.nix context;
+    references = import ./references.nix context;
     layerOf = import ./layer.nix context;
+    bundle = "${cacert}/etc/ssl/certs/ca-bundle.crt";
+    program = "${rootrun}/bin/rootrun";
     builderPath = "${rootrun}/bin:${toolsPath}";
+    builder = file: builtins.readFile ./functions.sh + builtins.readFile file;
   };
 in
 import ./build-image.nix context
+// import ./layered-image.nix context
+// import ./shell-image.nix context
+// import ./transfer.nix context
+// import ./content.nix context

@@ -27,6 +27,18 @@ in
   # The name of a file or a derivation: an image's is a path with a registry before it.
   fileName = name: baseNameOf name;
 
+  # A path, or a list of paths, as paths of the store.
+  itemsOf =
+    value:
+    map (item: "${item}") (
+      if value == null then
+        [ ]
+      else if builtins.isList value then
+        value
+      else
+        [ value ]
+    );
+
   # Value, unless one of the rules, { assertion, message }, is broken.
   checked =
     rules: value:

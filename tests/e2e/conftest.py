@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.images import docker_archive
+from tests.support.nix_functions import Functions
 from tests.support.public import make_public_directory
 from tests.support.registry import Registry, running_registry
 from tests.support.users import Account
@@ -50,6 +51,13 @@ def lone_workplace(public_path: Path, lone: Account) -> Workplace:
 def root_workplace(public_path: Path) -> Workplace:
     """A workplace of root."""
     return _workplace(public_path / "root", None)
+
+
+@pytest.fixture
+def functions(lone_workplace: Workplace) -> Functions:
+    """The functions of ``rootrun/nix``, and a base, for who has one id."""
+    lone_workplace.base()
+    return Functions(place=lone_workplace)
 
 
 @pytest.fixture(params=CALLERS)

@@ -23,13 +23,6 @@ from tests.support.workplace import (
 pytestmark = [pytest.mark.userns, pytest.mark.peers]
 
 
-@pytest.fixture
-def functions(lone_workplace: Workplace) -> Functions:
-    """The functions, for who has one id."""
-    lone_workplace.base()
-    return Functions(place=lone_workplace)
-
-
 def opened(image: Path) -> Path:
     """Return an image that a build wrote, uncompressed; it is a valid one."""
     plain = image.parent.parent.parent.parent / "plain.tar"

@@ -1,16 +1,19 @@
 """The functions of ``rootrun/nix`` with a busybox for all that they take from nixpkgs."""
 
+import io
 import json
 import os
 import shutil
 import subprocess
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.image_check import assert_image_valid
 from tests.support.nix import nix_build, on_host, run_nix
 from tests.support.program import installation
 from tests.support.require import require_program
-from tests.support.workplace import Workplace
+from tests.support.workplace import Workplace, layers_of
 
 _PRELUDE = """\
 let
@@ -27,6 +30,7 @@ let
     rootrun = "{rootrun}";
     shell = "${{busybox}}/bin/sh";
     toolsPath = "${{busybox}}/bin";
+    skopeo = "/usr";
     compressors = {{ gz = "gzip"; zstd = "/usr/bin/zstd -q"; }};
   }};
   base = builtins.path {{ path = ./base.tar; name = "base.tar"; }};
@@ -81,6 +85,13 @@ class Functions:
             assert again.returncode == 0, again.stderr.decode()
         return on_host(self.place, done.stdout.decode().strip())
 
+    def image(self, expression: str, *, check: bool = False) -> Path:
+        """Build an image without compression; return a copy, where more files can be beside it."""
+        path = self.place.path / "image.tar"
+        path.write_bytes(self.build(expression, check=check).read_bytes())
+        assert_image_valid(path)
+        return path
+
     def evaluate(self, expression: str) -> object:
         """Return the value of ``expression``, in the types of JSON."""
         done = self.try_to_evaluate(expression)
@@ -111,3 +122,18 @@ class Functions:
 def _prelude() -> str:
     program = os.fspath(installation())
     return _PRELUDE.format(functions=f"{program}/lib/rootrun/nix", rootrun=program)
+
+
+def in_store(names: list[str]) -> list[str]:
+    """Return the names of the paths of a store among those in layers, without their hashes."""
+    parts = [name.rstrip("/").split("/") for name in names]
+    return sorted(part[2][33:] for part in parts if part[:2] == ["nix", "store"] and len(part) == 3)
+
+
+def layer_names(image: Path) -> list[list[str]]:
+    """Return the names in each layer."""
+    found = []
+    for layer in layers_of(image):
+        with tarfile.open(fileobj=io.BytesIO(layer)) as tar:
+            found.append(tar.getnames())
+    return found

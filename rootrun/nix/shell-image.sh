@@ -1,0 +1,8 @@
+# The builder of a script that writes a shell image to its standard output.
+set -- shell-image "$derivation" --closure "$closure" --shell "$inImage" --tag "$nameAndTag" -o -
+set -- "$@" --uid "$uid" --gid "$gid" --home "$homeDirectory"
+[ -z "$command" ] || set -- "$@" --command "$command"
+[ -z "$run" ] || set -- "$@" --run "$run"
+[ -z "$env" ] || set -- "$@" --with "usr-bin-env=$env"
+[ -z "$bundle" ] || set -- "$@" --with "ca-certificates=$bundle"
+seconds=1
