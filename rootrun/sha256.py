@@ -7,9 +7,11 @@ megabyte. A warm run hashes some kilobytes.
 from rootrun.annotation import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from hashlib import _Hash
 
 _SMALL_BYTES = 1 << 19
+_smalls: "list[Callable[[bytes | bytearray | memoryview], _Hash]]" = []
 
 
 def sha256_of(content: bytes | memoryview) -> str:
@@ -40,6 +42,12 @@ class Sha256:
 
 
 def _small(content: bytes | bytearray | memoryview) -> "_Hash":
+    if not _smalls:  # looked for once: what is missing costs each import a search
+        _smalls.append(_own_sha256())
+    return _smalls[0](content)
+
+
+def _own_sha256() -> "Callable[[bytes | bytearray | memoryview], _Hash]":
     # What hashlib itself falls back to; named so from 3.12 on, and missing where a distribution
     # wants all hashes to be OpenSSL's.
     try:
@@ -49,7 +57,7 @@ def _small(content: bytes | bytearray | memoryview) -> "_Hash":
             from _sha256 import sha256
         except ImportError:
             from hashlib import sha256
-    made: _Hash = sha256(content)
+    made: Callable[[bytes | bytearray | memoryview], _Hash] = sha256
     return made
 
 

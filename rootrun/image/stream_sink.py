@@ -8,7 +8,7 @@ end of it too early has none.
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from rootrun.layer.header import BLOCK_BYTES
 
 _STDOUT = 1
 _CHUNK_BYTES = 1 << 20
+_WORTH_A_THREAD_BYTES = 1 << 20
 
 
 class StreamSink:
@@ -99,7 +100,10 @@ class _StreamPlaces:
     def open(self, number: int) -> Iterator[LayerOutput]:
         """Write the header of the layer ``number``, and open it; see LayerPlaces."""
         size_bytes, position = self._sizes_bytes[number], len(self._sink.layers) + 1
-        with self._body.blob(size_bytes, position=position), closing(SideHash()) as content_hash:
+        with self._body.blob(size_bytes, position=position), ExitStack() as cleanup:
+            content_hash = None
+            if size_bytes >= _WORTH_A_THREAD_BYTES:
+                content_hash = cleanup.enter_context(closing(SideHash()))
             yield LayerOutput(_write_next, 0, Compression.NONE, None, content_hash)
 
     def take(self, number: int, written: WrittenLayer) -> None:

@@ -194,25 +194,30 @@ def _node_bytes(found: Found) -> int:
     """
     mode = found.status.st_mode
     if stat.S_ISREG(mode):
-        words = ["(", "type", "regular", "contents", ")"]
-        words += ["executable", ""] if mode & stat.S_IXUSR else []
-        own = _text_bytes(found.status.st_size)
+        own = _FILE_BYTES + _text_bytes(found.status.st_size)
+        if mode & stat.S_IXUSR:
+            own += _EXECUTABLE_BYTES
     elif stat.S_ISLNK(mode):
-        words = ["(", "type", "symlink", "target", ")"]
-        own = _text_bytes(len(name_bytes(found.link_target)))
+        own = _SYMLINK_BYTES + _text_bytes(len(name_bytes(found.link_target)))
     else:
-        words, own = ["(", "type", "directory", ")"], 0
-    return own + _words_bytes(words) + _entry_bytes(found.name)
+        own = _DIRECTORY_BYTES
+    return own + _entry_bytes(found.name)
 
 
 def _entry_bytes(name: str) -> int:
-    around = _words_bytes(["entry", "(", "name", "node", ")"])
-    return around + _text_bytes(len(name_bytes(name)))
+    return _ENTRY_BYTES + _text_bytes(len(name_bytes(name)))
 
 
-def _words_bytes(words: Iterable[str]) -> int:
+def _words_bytes(*words: str) -> int:
     return sum(_text_bytes(len(word)) for word in words)
 
 
 def _text_bytes(length: int) -> int:
     return 8 + length + -length % 8
+
+
+_FILE_BYTES = _words_bytes("(", "type", "regular", "contents", ")")
+_EXECUTABLE_BYTES = _words_bytes("executable", "")
+_SYMLINK_BYTES = _words_bytes("(", "type", "symlink", "target", ")")
+_DIRECTORY_BYTES = _words_bytes("(", "type", "directory", ")")
+_ENTRY_BYTES = _words_bytes("entry", "(", "name", "node", ")")
