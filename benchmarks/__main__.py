@@ -22,6 +22,10 @@ def main() -> None:
             from benchmarks import endurance
 
             endurance.main(rest)
+        case "layered":
+            from benchmarks import layered
+
+            layered.main(rest)
         case "side-by-side":
             from benchmarks import side_by_side
 
