@@ -53,12 +53,8 @@ let
         ]
       );
       image = runCommand "docker-image-${fileName name}.tar${compression.extension}" {
-        inherit
-          fromImage
-          items
-          configText
-          created
-          ;
+        inherit items configText created;
+        fromImage = if fromImage == null then "" else fromImage;
         inherit (context) builderPath shell toolsPath;
         imageName = withName.imageName;
         imageTag = if tag == null then "" else tag;

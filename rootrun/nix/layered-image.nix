@@ -67,8 +67,8 @@ let
         ];
       } (context.builder ./layered-conf.sh);
       stream = runCommand "stream-${fileName name}" {
+        fromImage = if fromImage == null then "" else fromImage;
         inherit
-          fromImage
           items
           conf
           created

@@ -16,14 +16,14 @@ let
       run ? null,
     }@arguments:
     let
-      env = if context.coreutils == null then "" else "${context.coreutils}/bin/env";
+      usrBinEnv = if context.coreutils == null then "" else "${context.coreutils}/bin/env";
       closure = context.references (fileName name) [
         (builtins.toJSON drv.drvAttrs)
         shell
-        env
+        usrBinEnv
       ];
       stream = context.runCommand "stream-${fileName name}" {
-        inherit closure homeDirectory env;
+        inherit closure homeDirectory usrBinEnv;
         inherit (context) builderPath shell program;
         # The file of the derivation, and not what it builds.
         derivation = builtins.unsafeDiscardOutputDependency drv.drvPath;

@@ -3,6 +3,6 @@ set -- shell-image "$derivation" --closure "$closure" --shell "$inImage" --tag "
 set -- "$@" --uid "$uid" --gid "$gid" --home "$homeDirectory"
 [ -z "$command" ] || set -- "$@" --command "$command"
 [ -z "$run" ] || set -- "$@" --run "$run"
-[ -z "$env" ] || set -- "$@" --with "usr-bin-env=$env"
+[ -z "$usrBinEnv" ] || set -- "$@" --with "usr-bin-env=$usrBinEnv"
 [ -z "$bundle" ] || set -- "$@" --with "ca-certificates=$bundle"
 seconds=1

@@ -6,6 +6,7 @@ import tarfile
 import pytest
 
 from tests.support.nix_functions import Functions, in_store
+from tests.support.program import installation
 from tests.support.registry import Registry
 from tests.support.workplace import (
     busybox_layer,
@@ -131,3 +132,24 @@ def test_wrong_arguments_are_refused_before_anything_is_built(
     done = functions.try_to_evaluate(f"({expression}).outPath")
     assert done.returncode != 0
     assert f"rootrun: {why}".encode() in done.stderr
+
+
+def test_packages_of_nixpkgs_are_arguments_by_their_names(functions: Functions) -> None:
+    """What callPackage finds; the shell and the tools are then theirs."""
+    value = functions.evaluate(
+        f"""let found = import {installation()}/lib/rootrun/nix {{
+          rootrun = "/rootrun"; inherit runCommand;
+          bash = "/bash"; coreutils = "/coreutils"; gzip = "/gzip"; cacert = "/cacert";
+        }}; in {{
+          inherit (found.binSh) target;
+          env = found.usrBinEnv.target;
+          inherit (found.caCertificates) bundle;
+          path = found.fakeNss.builderPath;
+        }}"""
+    )
+    assert value == {
+        "target": "/bash/bin/bash",
+        "env": "/coreutils/bin/env",
+        "bundle": "/cacert/etc/ssl/certs/ca-bundle.crt",
+        "path": "/rootrun/bin:/coreutils/bin:/bash/bin:/gzip/bin",
+    }

@@ -18,8 +18,10 @@ from tests.support.workplace import Workplace, layers_of
 _PRELUDE = """\
 let
   busybox = builtins.path {{ path = ./busybox-env; name = "busybox-env"; }};
-  runCommand = name: attributes: command: derivation ({{
+  # As in nixpkgs: null is no variable, and env is none of the builder's.
+  runCommand = name: attributes: command: assert !(attributes ? env); derivation ({{
     inherit name;
+    __ignoreNulls = true;
     system = builtins.currentSystem;
     builder = "${{busybox}}/bin/sh";
     args = [ "-euc" command ];
