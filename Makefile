@@ -25,7 +25,7 @@ help:
 	@echo 'make peers   install the programs that the tests compare with (Debian, as root)'
 	@echo 'make bench   measure rootrun beside its peers (as root); BENCH_ARGS="--repeat 1 --row small-*" less,'
 	@echo '             BENCH_ARGS=start parts of a run, BENCH_ARGS=endurance that nothing grows in many,'
-	@echo '             BENCH_ARGS=side-by-side several at one time'
+	@echo '             BENCH_ARGS=side-by-side several at one time, BENCH_ARGS=layered images of many layers'
 	@echo 'make bench-fakeroot   measure the root emulation beside real ids and its peers (as root)'
 	@echo 'make vm-images     get kernels and make root file systems for vmtest (network, QEMU, as root)'
 	@echo 'make vmtest        boot them: the same layers as of a real root, old kernels, restricted hosts'

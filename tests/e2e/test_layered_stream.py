@@ -1,6 +1,7 @@
 """``rootrun layered -o -``: the image goes through stdout as it is made, and is stored nowhere."""
 
 import os
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -135,6 +136,36 @@ def test_nothing_is_stored_on_the_way(root_workplace: Workplace, store: Store) -
     )
     stored = sum(call.result for call in calls if not call.arguments.startswith("1<"))
     assert stored < _LARGE_BYTES // 8
+
+
+@pytest.mark.root
+def test_paths_and_links_alone_need_no_namespace(root_workplace: Workplace, store: Store) -> None:
+    args = ("-o", "plain.tar", "--contents", _of(store, "small"))
+
+    assert not traced_run(_argv(store, *args), "unshare", cwd=root_workplace.path)
+
+    plain = assert_image_valid(root_workplace.path / "plain.tar")
+    # A map that is asked for is made, and then the links are copied as in any run.
+    assert plain == _written(root_workplace, store, *args[2:], "--idmap", "single")
+
+
+@pytest.mark.parametrize("output", ["-", "out.tar"], ids=["stream", "file"])
+def test_memory_does_not_grow_with_the_store(
+    workplace: Workplace, store: Store, output: str
+) -> None:
+    """A path is larger than all the memory that the run may have."""
+    with (store.directory / "0000-sparse").open("wb") as sparse:
+        sparse.truncate(512 << 20)
+    store.graph[f"{store.directory}/0000-sparse"] = []
+    store.write_closure(store.directory.parent / "closure.json")
+    argv = shlex.join(["rootrun", *_argv(store, "-o", output)])
+
+    done = workplace.shell(f"set -e; ulimit -v 327680; {argv} | wc -c")
+
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"error" not in done.stderr
+    size_bytes = int(done.stdout) if output == "-" else (workplace.path / output).stat().st_size
+    assert size_bytes > 512 << 20
 
 
 @pytest.mark.peers
