@@ -36,8 +36,8 @@ _OURS = {
     """,
     "image": """
         archive archive_body archive_documents archive_member archive_sink archive_v1 blob
-        blob_copy compression compressor config derive digest document edits files history image layer_output layout manifest
-        output_file platform reference sink source stream written
+        blob_copy compression compressor config derive digest document edits files history image
+        layer_output layout manifest output_file platform reference sink source stream written
     """,
     "layer": """
         attributes checksum compare content crc cursor diff entry header member metadata names
