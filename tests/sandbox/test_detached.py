@@ -16,6 +16,10 @@ from tests.support.users import Account
 
 pytestmark = [pytest.mark.userns, pytest.mark.root]
 
+# The signals 32 and 33: where there was a thread, as in these tests, its library catches them and
+# lets nobody change that (nptl(7)).
+_OF_THREADS = 0b11 << 31
+
 
 def _start(directory: str) -> None:
     import fcntl
@@ -86,8 +90,9 @@ def test_it_has_a_session_and_descriptors_of_its_own(detached: psutil.Process, p
 
 def test_a_signal_ends_it(detached: psutil.Process, place: Path) -> None:
     status = Path(f"/proc/{detached.pid}/status").read_text().splitlines()
-    masks = dict(line.split(":\t") for line in status if line.startswith("Sig"))
-    assert int(masks["SigBlk"], 16) == int(masks["SigCgt"], 16) == int(masks["SigIgn"], 16) == 0
+    words = dict(line.split(":\t") for line in status if line.startswith("Sig"))
+    masks = {name: int(words[name], 16) & ~_OF_THREADS for name in ("SigBlk", "SigCgt", "SigIgn")}
+    assert masks == {"SigBlk": 0, "SigCgt": 0, "SigIgn": 0}
     detached.send_signal(signal.SIGTERM)
     while detached.is_running() and detached.status() != psutil.STATUS_ZOMBIE:
         continue
