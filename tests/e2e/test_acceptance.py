@@ -171,6 +171,7 @@ def test_ac35_links_into_a_store_that_is_mounted_later_stay(
     assert content_of(mounted, "said") == b"hello\n"
 
 
+@pytest.mark.root
 @pytest.mark.peers
 def test_ac37_other_users_can_use_what_a_peer_unpacks(
     root_workplace: Workplace, store: Store, public_path: Path

@@ -89,6 +89,7 @@ def test_all_callers_have_the_tree(any_workplace: Workplace) -> None:
     ]
 
 
+@pytest.mark.root
 @pytest.mark.peers
 def test_ac30_it_is_what_umoci_unpacks(root_workplace: Workplace, public_path: Path) -> None:
     base = root_workplace.base("base.tar", busybox_layer(*_ODD), tarball(whiteout("gone")))

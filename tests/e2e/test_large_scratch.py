@@ -88,6 +88,7 @@ def test_what_was_unpacked_in_vain_goes_with_it(large: Workplace) -> None:
     assert not any((large.path / "cache").glob("layers-*/*/*"))
 
 
+@pytest.mark.root  # who reads what a process of ours, which is not dumpable, passes to the kernel
 def test_the_output_is_in_place_before_it_is_removed(root_workplace: Workplace) -> None:
     root_workplace.base()
     root_workplace.write("setup.sh", MANY)

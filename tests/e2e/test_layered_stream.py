@@ -168,6 +168,7 @@ def test_memory_does_not_grow_with_the_store(
     assert size_bytes > 512 << 20
 
 
+@pytest.mark.root
 @pytest.mark.peers
 def test_peers_read_the_stream(root_workplace: Workplace, store: Store) -> None:
     place = root_workplace

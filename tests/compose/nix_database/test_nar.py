@@ -47,7 +47,7 @@ TREES: dict[str, Callable[[Path], object]] = {
     "directory": _directory,
     "empty directory": lambda top: top.mkdir(),
     "empty file": lambda top: top.touch(),
-    "executable": lambda top: top.touch(0o100),
+    "executable": lambda top: top.touch(0o500),
     "not by its owner": lambda top: top.touch(0o655),
     "link": lambda top: top.symlink_to("/target"),
     "of several blocks": lambda top: top.write_bytes(os.urandom((3 << 20) + 5)),
