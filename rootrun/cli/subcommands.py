@@ -7,6 +7,12 @@ from rootrun.cli.shell_image_options import SHELL_IMAGE
 
 _TALK = (*options.MESSAGES, options.HELP)
 
+
+def _word(name: str, *, text: str, choices: tuple[str, ...]) -> Option:
+    """Return an argument that is one of ``choices``."""
+    return Option((name,), text, name.upper(), values.one_of(*choices), choices=choices)
+
+
 EXPORT = Command(
     "export",
     ("usage: rootrun export IMAGE [-o OUTPUT] [OPTION ...]",),
@@ -118,13 +124,7 @@ CACHE = Command(
 list    show the layers, unpacked or of a step, their sizes and their last use
 verify  compare each with its record, and remove what differs; status 1 if any did
 prune   remove them""",
-    positional=Option(
-        ("action",),
-        "what to do",
-        "ACTION",
-        values.one_of("list", "verify", "prune"),
-        choices=("list", "verify", "prune"),
-    ),
+    positional=_word("action", text="what to do", choices=("list", "verify", "prune")),
 )
 
 DOCTOR = Command(
@@ -143,13 +143,7 @@ COMPLETION = Command(
     epilog="""
 Prints a completion script, for example for bash:
   rootrun completion bash > ~/.local/share/bash-completion/completions/rootrun""",
-    positional=Option(
-        ("shell",),
-        "the shell",
-        "SHELL",
-        values.one_of("bash", "zsh", "fish"),
-        choices=("bash", "zsh", "fish"),
-    ),
+    positional=_word("shell", text="the shell", choices=("bash", "zsh", "fish")),
 )
 
 HELP = Command(
