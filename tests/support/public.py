@@ -2,11 +2,13 @@
 
 import os
 import tempfile
+import time
 from pathlib import Path
 
 from rootrun.layer.removal import remove_tree
 
 PREFIX = "rrtest"
+_GONE_WITHIN_S = 60
 
 
 def is_open(directory: Path) -> bool:
@@ -30,9 +32,22 @@ def make_public_directory(name: str) -> Path:
 
 
 def remove_directory(path: Path) -> None:
-    """Remove ``path`` and all below it, which may be deeper than shutil.rmtree() goes."""
+    """Remove ``path`` and all below it, which may be deeper than shutil.rmtree() goes.
+
+    The remover of a large scratch tree may be at work in it: what that one took is gone as well.
+    """
+    deadline_s = time.monotonic() + _GONE_WITHIN_S
     parent_fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        remove_tree(path.name, directory_fd=parent_fd)
+        while not _is_removed(path.name, parent_fd):
+            if time.monotonic() > deadline_s:
+                raise TimeoutError(path)
     finally:
         os.close(parent_fd)
+
+
+def _is_removed(name: str, directory_fd: int) -> bool:
+    try:
+        return remove_tree(name, directory_fd=directory_fd)
+    except FileNotFoundError:
+        return False

@@ -37,6 +37,30 @@ def test_processes_and_home_end_with_the_account() -> None:
     assert _is_dead(pid)
 
 
+@pytest.mark.root
+def test_account_ends_after_a_process_that_takes_its_time_to_die() -> None:
+    with temporary_account("busy", subids=False) as account:
+        large = "import time; memory = b'x' * (1 << 30); print(flush=True); time.sleep(600)"
+        argv = ["/usr/bin/python3", "-c", large]
+        process = subprocess.Popen(argv, user=account.uid, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"\n"
+    process.communicate()
+    assert account.name not in Path("/etc/passwd").read_text()
+
+
+def test_directory_that_another_removes_as_well_is_removed(public_path: Path) -> None:
+    shared = public_path / "shared"
+    for number in range(3000):
+        (shared / str(number % 50) / str(number)).mkdir(parents=True)
+    call = f"from pathlib import Path; remove_directory(Path({os.fspath(shared)!r}))"
+    argv = [sys.executable, "-c", f"from tests.support.public import remove_directory; {call}"]
+    checkout = Path(__file__).parent.parent.parent
+    removers = [subprocess.Popen(argv, cwd=checkout) for _ in range(2)]
+    assert [remover.wait() for remover in removers] == [0, 0]
+    assert not shared.exists()
+
+
 def test_every_account_can_run_the_program(tester: Account, lone: Account) -> None:
     for account in (None, tester, lone):
         done = run_rootrun(["--version"], account=account)

@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from pathlib import Path
 from tests.support.public import PREFIX, make_public_directory, public_parent, remove_directory
 
 _SUBID_COUNT = 65536
+_GONE_WITHIN_S = 30
+_IN_USE = 8  # exit status of userdel(8)
 _FIRST_SUBID = 200_000_000  # far above what useradd(8) hands out by itself
 
 
@@ -118,10 +121,16 @@ def _taken_subids() -> Iterator[range]:
 
 
 def _remove(name: str) -> None:
+    deadline_s = time.monotonic() + _GONE_WITHIN_S
     with suppress(LookupError):
-        _kill_processes(name)
-        with _account_files_locked():
-            _run("userdel", name)  # takes its group and its subordinate ids along
+        while True:
+            _kill_processes(name)
+            with _account_files_locked():  # its group and its subordinate ids go along
+                done = subprocess.run(["userdel", name], capture_output=True, check=False)
+            if done.returncode != _IN_USE or time.monotonic() > deadline_s:
+                break
+            time.sleep(0.01)  # what was killed is in use until somebody has waited for it
+        assert done.returncode == 0, done.stderr
 
 
 def _kill_processes(name: str) -> None:
