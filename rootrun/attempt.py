@@ -160,6 +160,43 @@ def attempt(
     prefers_tmpfs: bool = False,
 ) -> Iterator[Attempt]:
     """Make a root below ``scratch`` and the container that is to run in it."""
+    request = job.request
+    with prepared_root(job, scratch=scratch, prefers_tmpfs=prefers_tmpfs) as (
+        rootfs,
+        emulated,
+        last,
+    ):
+        specs = (*_extra(job, rootfs.root, scratch), last)
+        in_memory = last.has_root_in_memory
+        yield Attempt(
+            policy=request.policy,
+            rootfs=rootfs,
+            specs=tuple(
+                replace(spec, conditions=conditions, has_root_in_memory=in_memory)
+                for spec in specs
+                if spec.steps
+            ),
+            timeout_s=job.timeout_s,
+            emulated=emulated,
+            disk_bytes=request.sandbox.disk_bytes,
+            config=job.config,
+            references=job.plan.references,
+        )
+
+
+class PreparedRoot(NamedTuple):
+    """A root, what is emulated in it, and the container for the steps of its job."""
+
+    rootfs: Rootfs
+    emulated: Emulation
+    spec: ContainerSpec
+
+
+@contextmanager
+def prepared_root(
+    job: Job, *, scratch: Path, prefers_tmpfs: bool = False
+) -> Iterator[PreparedRoot]:
+    """Make a root below ``scratch``, with what is brought in before the steps."""
     request, stack = job.request, LayerStack() if job.is_alone else job.base.stack
     planned = plan_emulation(request, id_map=job.id_map, stack=stack)
     with ExitStack() as cleanup:
@@ -175,7 +212,7 @@ def attempt(
         )
         _bring_in(job, rootfs, scratch=scratch)
         emulated = cleanup.enter_context(emulation(planned, rootfs))
-        plain = container_spec(
+        spec = container_spec(
             request,
             stack,
             steps=job.plan.steps,
@@ -183,21 +220,11 @@ def attempt(
             id_map=job.id_map,
             root=rootfs.root,
         )
-        specs = (*_extra(job, rootfs.root, scratch), replace(plain, emulator=emulated.emulator))
         in_memory = rootfs.tmpfs is not None
-        yield Attempt(
-            policy=request.policy,
-            rootfs=rootfs,
-            specs=tuple(
-                replace(spec, conditions=conditions, has_root_in_memory=in_memory)
-                for spec in specs
-                if spec.steps
-            ),
-            timeout_s=job.timeout_s,
-            emulated=emulated,
-            disk_bytes=request.sandbox.disk_bytes,
-            config=job.config,
-            references=job.plan.references,
+        yield PreparedRoot(
+            rootfs,
+            emulated,
+            replace(spec, emulator=emulated.emulator, has_root_in_memory=in_memory),
         )
 
 

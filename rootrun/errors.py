@@ -17,6 +17,9 @@ RootrunError
         ScriptTimeoutError     --timeout was reached
         CommandNotFoundError   127
         CommandNotExecutableError 126
+    MachineError           a machine of the test harness is not as it should be
+        MachineTimeoutError    what was waited for did not come in time
+        CommandError           a command ended as it should not
 Interrupted                a signal asks rootrun to stop; not an Exception, so nothing swallows it
 """
 
@@ -116,6 +119,18 @@ class CommandNotFoundError(ScriptError):
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message, exit_code=EXIT_NOT_FOUND, hint=hint)
+
+
+class MachineError(RootrunError):
+    """A machine of the test harness cannot do what it is asked for, or is not as expected."""
+
+
+class MachineTimeoutError(MachineError):
+    """What a test waited for did not come in time."""
+
+
+class CommandError(MachineError):
+    """A command in a machine ended as it should not."""
 
 
 class Interrupted(BaseException):

@@ -57,7 +57,15 @@ _MAY_IMPORT = {
     },
     "pipeline": {"steps", "plan", *_VALUES, *_FORMATS, "sandbox", "rootfs", "compose"},
     "layered": {"pipeline", "steps", "plan", *_VALUES, *_FORMATS, "sandbox", "rootfs", "compose"},
-    "cli": {*_VALUES, *_FORMATS, "store", "sandbox", "compose", "pipeline", "layered"},
+    "places": {*_VALUES},
+    "testing": {
+        *("attempt", "pipeline", "places", "plan", "steps", *_VALUES, *_FORMATS),
+        *("store", "sandbox", "rootfs", "compose"),
+    },
+    "cli": {
+        *("layered", "pipeline", "places", "testing", *_VALUES, *_FORMATS),
+        *("store", "sandbox", "compose"),
+    },
     "loading": set[str](),
     "__main__": {"cli", "loading"},
 }

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rootrun.cli.parser import Options
-from rootrun.cli.places import cache_directory
 from rootrun.cli.progress import size
 from rootrun.cli.report import compact
 from rootrun.cli.stdout import write_out
 from rootrun.errors import UsageError
+from rootrun.places import cache_directory
 from rootrun.store.maintenance import CachedLayer, list_entries, prune_entries, verify_entries
 
 EXIT_DAMAGED = 1

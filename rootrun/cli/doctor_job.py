@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rootrun.cli.doctor import report
 from rootrun.cli.parser import Options
-from rootrun.cli.places import cache_directory, scratch_parent
+from rootrun.places import cache_directory, scratch_parent
 
 _LAST_RESORT = Path("/tmp")
 

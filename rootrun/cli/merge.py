@@ -2,7 +2,6 @@
 
 from rootrun.cli.image_values import parse_source
 from rootrun.cli.parser import Options
-from rootrun.cli.places import scratch_of
 from rootrun.cli.registry import archive_output
 from rootrun.cli.report import compact, path_to_json
 from rootrun.cli.request import STDOUT
@@ -10,6 +9,7 @@ from rootrun.cli.stdout import write_out
 from rootrun.cli.values import checked
 from rootrun.compose.merge import MergeRequest, merge_images
 from rootrun.errors import UsageError
+from rootrun.places import scratch_of
 from rootrun.request import STDIN
 
 

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 
 from rootrun.cli.parser import Options
-from rootrun.cli.places import scratch_of
 from rootrun.cli.registry import access_of
 from rootrun.cli.report import compact
 from rootrun.cli.stdout import require_stdout, write_out
@@ -12,6 +11,7 @@ from rootrun.cli.values import checked
 from rootrun.compose.pull import PullRequest, pull_image
 from rootrun.errors import UsageError
 from rootrun.image.registry_name import LATEST, RegistryName, parse_registry_name
+from rootrun.places import scratch_of
 
 _MOST_WORDS = 2
 

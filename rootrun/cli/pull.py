@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rootrun.cli.parser import Options
-from rootrun.cli.places import scratch_of
 from rootrun.cli.registry import access_of, archive_output
 from rootrun.cli.report import compact, path_to_json
 from rootrun.cli.request import STDOUT
@@ -13,6 +12,7 @@ from rootrun.compose.pull import Pulled, PullRequest, pull_image
 from rootrun.errors import UsageError
 from rootrun.image.reference import OutputReference, Transport
 from rootrun.image.registry_name import LATEST
+from rootrun.places import scratch_of
 
 
 def run_pull(options: Options) -> int:

@@ -2,13 +2,13 @@
 
 from rootrun.cli import image_values
 from rootrun.cli.parser import Options
-from rootrun.cli.places import scratch_of
 from rootrun.cli.registry import access_of
 from rootrun.cli.stdout import require_stdout, write_out
 from rootrun.cli.values import checked
 from rootrun.compose.push import PushRequest, push_image
 from rootrun.errors import UsageError
 from rootrun.image.registry_name import parse_registry_name
+from rootrun.places import scratch_of
 from rootrun.request import ImageChoice
 
 _SEE_HELP = "see rootrun push --help"

@@ -8,7 +8,6 @@ from pathlib import Path
 from rootrun.cli.image_values import Tag, parse_tag
 from rootrun.cli.named_files import check_exists, check_result_files, check_scripts
 from rootrun.cli.parser import Options
-from rootrun.cli.places import scratch_of
 from rootrun.cli.stdout import require_stdout
 from rootrun.cli.values import checked, parse_timestamp
 from rootrun.dataclass import replace
@@ -23,6 +22,7 @@ from rootrun.image.reference import (
     stem,
 )
 from rootrun.layer.policy import LayerPolicy, OwnerRule
+from rootrun.places import scratch_of
 from rootrun.request import (
     STDIN,
     CopyIn,

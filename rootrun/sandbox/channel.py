@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from rootrun.namedtuple import NamedTuple
 from rootrun.sandbox import syscalls
-from rootrun.sandbox.emulation import open_handover
+from rootrun.sandbox.packets import open_packets
 
 _GO = b"g"
 _END = b"e"
@@ -19,6 +19,7 @@ class InnerChannel(NamedTuple):
     status: int
     go: int
     handover: int  # of listeners, by whoever becomes a step
+    requests: int  # for a container that serves
 
     def wait_for_go(self) -> None:
         """Block until the main process says so; end at once if it says that, or is gone."""
@@ -47,6 +48,7 @@ class OuterChannel(NamedTuple):
     status: int
     go: int
     handover: int
+    requests: int
 
     def let_go(self) -> None:
         """Let init go on; one that is dead by now is noticed elsewhere."""
@@ -66,13 +68,15 @@ class OuterChannel(NamedTuple):
             os.close(fd)
 
 
-def open_channel(*, hands_over: bool) -> tuple[OuterChannel, InnerChannel]:
-    """Make all three; each side closes the ends of the other.
+def open_channel(*, hands_over: bool, serves: bool = False) -> tuple[OuterChannel, InnerChannel]:
+    """Make all of them; each side closes the ends of the other.
 
-    Without ``hands_over`` nothing can be handed over, and a pipe that nobody uses stands there.
+    Without ``hands_over`` nothing can be handed over, and a pipe that nobody uses stands there; the
+    same holds for requests, of which there are none unless it ``serves``.
     """
     status_reader, status_writer = os.pipe()
     go_reader, go_writer = os.pipe()
-    receiver, sender = open_handover() if hands_over else os.pipe()
-    outer = OuterChannel(status_reader, go_writer, receiver)
-    return outer, InnerChannel(status_writer, go_reader, sender)
+    asked, asking = open_packets() if serves else os.pipe()
+    receiver, sender = open_packets() if hands_over else os.pipe()
+    outer = OuterChannel(status_reader, go_writer, receiver, asking)
+    return outer, InnerChannel(status_writer, go_reader, sender, asked)

@@ -33,7 +33,10 @@ def run_container(spec: ContainerSpec, *, alongside: Sequence[ChildTask] = ()) -
     if log.is_debugging():
         for operation in plan:
             log.debug("%s", operation.describe())
-    with kept_limits(spec.limits, spec.id_map) as keeping, _started(spec, plan, keeping) as running:
+    with (
+        kept_limits(spec.limits, spec.id_map) as keeping,
+        started_container(spec, plan, keeping) as running,
+    ):
         try:
             return _wait(running, spec, alongside)
         except Interrupted as stop:
@@ -44,7 +47,10 @@ def run_container(spec: ContainerSpec, *, alongside: Sequence[ChildTask] = ()) -
 
 
 @contextmanager
-def _started(spec: ContainerSpec, plan: MountPlan, keeping: Keeping) -> Iterator[RunningContainer]:
+def started_container(
+    spec: ContainerSpec, plan: MountPlan, keeping: Keeping
+) -> Iterator[RunningContainer]:
+    """Start the container of ``spec``; at the end of the block no process of it is left."""
     container = RunningContainer(keeping)
     try:
         with signals_blocked():

@@ -2,7 +2,7 @@
 
 Where the filter traps as well, the main process first becomes the step's tracer.
 
-``_socket`` is imported by ``open_handover`` first, before the root switch: most containers do
+``_socket`` is imported by ``open_packets`` first, before the root switch: most containers do
 without, and socket.py on top of it costs more to import than a container to start.
 """
 
@@ -42,14 +42,6 @@ _LONGEST_RUN_S = 0.01  # signals, timeouts and everything else wait meanwhile
 _RUN_BREAK_MS = 1
 _DESCRIPTOR_BYTES = array.array("i").itemsize
 _CREDENTIALS = struct.Struct("=iII")  # struct ucred: pid, uid, gid
-
-
-def open_handover() -> tuple[int, int]:
-    """Return both ends of what listeners are handed over by: one to receive, one to send."""
-    import _socket
-
-    receiver, sender = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
-    return receiver.detach(), sender.detach()
 
 
 def emulate(emulator: Emulator, handover: int) -> str | None:
@@ -117,7 +109,7 @@ def _ask_for_tracer(handover: int) -> int:
 
 
 def _ask(handover: int, question: bytes, descriptors: "array.array[int]") -> bytes:
-    import _socket  # loaded since ``open_handover``
+    import _socket  # loaded since ``open_packets``
 
     sender = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, handover)
     rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptors)] if descriptors else []
@@ -132,7 +124,7 @@ def _ask(handover: int, question: bytes, descriptors: "array.array[int]") -> byt
 class Supervision:
     """The main process's side: the listeners of a container's steps, and their tracer, if any.
 
-    Owns the receiving end of ``open_handover``.
+    Owns the receiving end of ``open_packets``.
     """
 
     __slots__ = ("_emulator", "_listeners", "_receiver", "_tracer")

@@ -35,8 +35,10 @@ _NO_SHELL_HINT = (
 
 
 def execute_step(spec: ContainerSpec, index: int, channel: InnerChannel) -> NoReturn:
-    """Turn this process, a child of the container's init, into the step; raise why it cannot be."""
-    os.setsid()  # no controlling terminal, and a process group that signals can be sent to
+    """Turn this process, a child of the container's init, into the step; raise why it cannot be.
+
+    It is the leader of a session, without a terminal or with its own.
+    """
     _change_directory(spec.working_directory)
     identity = resolve_user(spec.user)
     environment = {os.fsencode(k): os.fsencode(v) for k, v in spec.environment.items()}

@@ -162,6 +162,13 @@ def _restrict(spec: ContainerSpec, channel: InnerChannel) -> None:
 def _run_steps(spec: ContainerSpec, channel: InnerChannel, keeping: Keeping) -> None:
     _reset_ignored_signals()
     keeping.limit_children()
+    if spec.serves:
+        from rootrun.sandbox.serving import serve  # loaded before the root switch
+
+        usage = UsageWatch(spec, keeping)
+        serve(spec, channel, usage)
+        _tell_end(channel, 0, 0, usage)
+        return
     if spec.conditions is not None:
         set_conditions(spec.conditions, lambda text: send(channel.status, "note", text))
     usage = UsageWatch(spec, keeping)
@@ -171,10 +178,14 @@ def _run_steps(spec: ContainerSpec, channel: InnerChannel, keeping: Keeping) -> 
         send(channel.status, "step", index)
         status = _run_step(spec, index, channel=channel, usage=usage)
         if status != 0 or index == len(spec.steps) - 1:
-            own = resource.getrusage(resource.RUSAGE_SELF)
-            used = own.ru_utime + own.ru_stime, usage.peak_memory_bytes, usage.started_count()
-            send(channel.status, "ended", index, status, *used)
+            _tell_end(channel, index, status, usage)
             return
+
+
+def _tell_end(channel: InnerChannel, index: int, status: int, usage: UsageWatch) -> None:
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    used = own.ru_utime + own.ru_stime, usage.peak_memory_bytes, usage.started_count()
+    send(channel.status, "ended", index, status, *used)
 
 
 def _reset_ignored_signals() -> None:
@@ -189,6 +200,7 @@ def _run_step(spec: ContainerSpec, index: int, *, channel: InnerChannel, usage: 
     pid = os.fork()
     if pid == 0:
         try:
+            os.setsid()  # no controlling terminal, and a process group to send signals to
             execute_step(spec, index, channel)
         except BaseException as error:
             send_error(channel.status, error, stage=f"run {spec.steps[index].name}")
@@ -203,7 +215,7 @@ def _reap_until(step: int, name: str, usage: UsageWatch) -> int:
     Raises LimitError, about the step's ``name``, if the processes take more than they may.
     """
     while True:
-        for pid, status in _reap_ended().items():
+        for pid, status in reap_ended().items():
             if pid == step:
                 return status
         usage.look(name)
@@ -213,7 +225,8 @@ def _reap_until(step: int, name: str, usage: UsageWatch) -> int:
             _signal_step(step, received.si_signo)
 
 
-def _reap_ended() -> Mapping[int, int]:
+def reap_ended() -> Mapping[int, int]:
+    """Reap all children that have ended; return their exit codes by pid, -N for signal N."""
     ended: dict[int, int] = {}
     while True:
         try:
@@ -242,4 +255,4 @@ def _kill_leftovers() -> None:
             os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
         except ChildProcessError:
             return
-        _reap_ended()
+        reap_ended()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 
 from rootrun import log
+from rootrun.annotation import Protocol
 from rootrun.errors import RootrunError, SandboxError
 from rootrun.sandbox.channel import OuterChannel, open_channel
 from rootrun.sandbox.child import ChildTask
@@ -23,6 +24,16 @@ from rootrun.sandbox.wire import Message, MessageReader, error_from
 
 _SHOWN_PROCESSES = 5
 _SHOWN_COMMAND = 60  # characters of each
+
+
+class Caller(Protocol):
+    """Whoever asks for something while a container runs."""
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable while something is asked for (poll(2))."""
+
+    def attend(self) -> bool:
+        """Do what is asked for; return whether to go on waiting for the container."""
 
 
 class RunningContainer:
@@ -65,7 +76,9 @@ class RunningContainer:
     def start(self, spec: ContainerSpec, plan: MountPlan) -> None:
         """Fork the monitor. Call it with signals blocked, and ``destroy`` in any case."""
         self._id_map = spec.id_map
-        self._channel, inner = open_channel(hands_over=spec.emulator is not None)
+        self._channel, inner = open_channel(
+            hands_over=spec.emulator is not None, serves=spec.serves
+        )
         self._reader = MessageReader(self._channel.status)
         if spec.emulator is not None:
             self._supervision = Supervision(spec.emulator, os.dup(self._channel.handover))
@@ -73,15 +86,33 @@ class RunningContainer:
         for fd in inner:
             os.close(fd)
 
-    def wait(self, deadline_s: float | None, alongside: Sequence[ChildTask] = ()) -> bool:
+    @property
+    def init_pid(self) -> int:
+        """The pid of init outside of the container, 0 as long as there is none."""
+        return self._init_pid
+
+    @property
+    def requests(self) -> int:
+        """The descriptor by which init is asked for commands, if it serves."""
+        assert self._channel is not None
+        return self._channel.requests
+
+    def wait(
+        self,
+        deadline_s: float | None,
+        alongside: Sequence[ChildTask] = (),
+        caller: Caller | None = None,
+    ) -> bool:
         """Return True once all is over, False if ``deadline_s`` (monotonic) came first.
 
-        Raises the error of a task ``alongside`` as soon as it has failed, or of the emulator.
+        Or if ``caller`` has had enough. Raises the error of a task ``alongside`` as soon as it has
+        failed, or of the emulator.
         """
         assert self._channel is not None
         tasks = {task.fileno(): task for task in alongside}
+        callers = {} if caller is None else {caller.fileno(): caller}
         poller = select.poll()
-        for fd in (self._channel.status, *tasks):
+        for fd in (self._channel.status, *tasks, *callers):
             poller.register(fd, select.POLLIN)
         with self._supervision.watching(poller) if self._supervision else nullcontext():
             while not self._reader.is_at_end:
@@ -95,6 +126,9 @@ class RunningContainer:
                         tasks[fd].wait()
                     elif fd == self._channel.status:
                         self._take_messages()
+                    elif fd in callers:
+                        if not callers[fd].attend():
+                            return False
                     elif self._supervision is not None:
                         self._supervision.attend(fd, events, poller)
         return True

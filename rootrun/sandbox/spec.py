@@ -116,6 +116,7 @@ class ContainerSpec:
     # and this is what can be written, at HOST_TREE.
     host_tree: Path | None = None
     steps: tuple[Step, ...]
+    serves: bool = False  # instead of steps: commands are asked for while it runs, see serving
     environment: Mapping[str, str]  # whole: nothing is added or inherited
     id_map: IdMap  # the one in force
     working_directory: str = "/"

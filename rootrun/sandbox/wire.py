@@ -38,14 +38,18 @@ class MessageReader:
         chunk = os.read(self._fd, 65536)
         self.is_at_end = not chunk
         *lines, self._rest = (self._rest + chunk).split(b"\n")
-        return [_message(line) for line in lines]
+        return [decode(line) for line in lines]
+
+
+def encode(kind: str, *values: str | int | float | None) -> bytes:
+    """Return the line of one message."""
+    return json.dumps([kind, *values], separators=(",", ":")).encode() + b"\n"
 
 
 def send(fd: int, kind: str, *values: str | int | float | None) -> None:
     """Write one message; a parent that is gone is no error, the kernel ends us soon enough."""
-    line = json.dumps([kind, *values], separators=(",", ":")).encode() + b"\n"
     try:
-        os.write(fd, line)
+        os.write(fd, encode(kind, *values))
     except OSError as error:
         if error.errno != errno.EPIPE:
             raise
@@ -84,6 +88,7 @@ def _told(error: BaseException, stage: str) -> RootrunError:
     return SandboxError(f"{stage}: {where}{reason}")
 
 
-def _message(line: bytes) -> Message:
+def decode(line: bytes) -> Message:
+    """Return the message that ``encode`` made a line of."""
     kind, *values = json.loads(line)
     return Message(kind, tuple(values))

@@ -22,10 +22,10 @@ _OTHERS = "_prctl prctl"
 _OURS = {
     "": """
         __main__ annotation attempt dataclass errors loading log namedtuple pipeline plan
-        progress request result sha256 steps
+        places progress request result sha256 steps
     """,
     "cli": """
-        commands config_values grammar image_values main messages named_files options parser places
+        commands config_values grammar image_values main messages named_files options parser
         plain_words progress report request run signals stdout terminal values
     """,
     "compose": """
@@ -50,8 +50,8 @@ _OURS = {
     "sandbox": """
         accounts beneath bpf channel child conditions container denials detached emulation
         execution forking helper idmap idmap_choice init limits monitor mount_api
-        mount_operations mounts network notify overlay refusal restriction running spec usage
-        userns wire
+        mount_operations mounts network notify overlay packets refusal restriction running spec
+        usage userns wire
     """,
     "sandbox.syscalls": """
         inspection libc mounting own

@@ -67,12 +67,13 @@ def test_usage_of_traced_processes_is_told(run_as_caller: Run) -> None:
 
 
 def _supervise() -> None:
-    from rootrun.sandbox.emulation import Supervision, open_handover
+    from rootrun.sandbox.emulation import Supervision
+    from rootrun.sandbox.packets import open_packets
 
     class Emulator:
         traps = False
 
-    Supervision(Emulator(), open_handover()[0])  # type: ignore[arg-type]  # it never serves
+    Supervision(Emulator(), open_packets()[0])  # type: ignore[arg-type]  # it never serves
     sys.stdout.write(f"{[name for name in sys.modules if 'trac' in name and 'rootrun' in name]}")
 
 

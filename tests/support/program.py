@@ -21,7 +21,7 @@ from tests.support.public import is_open, make_public_directory
 from tests.support.require import require
 from tests.support.users import Account
 
-_LIBRARIES = ("psutil", "prctl", "_prctl", "backports", "isal")
+_LIBRARIES = ("psutil", "prctl", "_prctl", "backports", "isal", "pyroute2")
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 TIMEOUT_S = 300
 

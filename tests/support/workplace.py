@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.images import docker_archive
-from tests.support.program import installation, run_as, run_rootrun
+from tests.support.program import installation, run_as, run_python, run_rootrun
 from tests.support.require import require
 from tests.support.tarball import Member, directory, file, symlink, tarball
 from tests.support.users import Account
@@ -56,6 +56,10 @@ class Workplace:
     ) -> subprocess.CompletedProcess[bytes]:
         """Run rootrun here with ``args``, whatever comes of it."""
         return run_rootrun(args, account=self.account, env=env, cwd=self.path, stdin=stdin)
+
+    def python(self, source: str) -> subprocess.CompletedProcess[bytes]:
+        """Run Python ``source`` here, which finds rootrun."""
+        return run_python(source, account=self.account, cwd=self.path)
 
     def shell(self, command: str) -> subprocess.CompletedProcess[bytes]:
         """Run ``command`` here by a shell that finds rootrun on its PATH."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rootrun.cli.places import cache_directory, scratch_of, scratch_parent
+from rootrun.places import cache_directory, scratch_of, scratch_parent
 
 
 @pytest.fixture(autouse=True)

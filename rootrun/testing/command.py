@@ -1,0 +1,170 @@
+"""Running one command in a machine: its output collected, its time limit kept."""
+
+import os
+import select
+import signal
+import time
+from collections.abc import Mapping, Sequence
+
+from rootrun.annotation import TYPE_CHECKING
+from rootrun.errors import EXIT_SIGNAL_BASE, MachineError, MachineTimeoutError, ScriptError
+from rootrun.namedtuple import NamedTuple
+from rootrun.sandbox.serving import EXECUTE, KILL
+from rootrun.testing.asking import Answers, ask
+
+if TYPE_CHECKING:
+    import _socket
+
+_CHUNK_BYTES = 1 << 16
+_KILLED_WITHIN_S = 5.0
+
+
+class Result(NamedTuple):
+    """How a command ended; a status of 128+N says that signal N ended it."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+class Command(NamedTuple):
+    """A command, and as what it runs. None: as the machine has it."""
+
+    argv: Sequence[str]
+    environment: Mapping[str, str] | None = None
+    working_directory: str | None = None
+    user: str | None = None
+    stdin: int | None = None  # a descriptor; None: /dev/null
+
+    def values(self) -> dict[str, object]:
+        """As init is told."""
+        return {
+            "argv": [*self.argv],
+            "environment": dict(self.environment or {}),
+            "working_directory": self.working_directory,
+            "user": self.user,
+        }
+
+
+def run_command(
+    machine: "_socket.socket", command: Command, *, timeout_s: float | None, what: str
+) -> Result:
+    """Run ``command`` to its end.
+
+    What it left running goes on, and what that writes later is lost. Raises
+    ``MachineTimeoutError`` after ``timeout_s``: then its processes are killed, but for those that
+    have left its session. Raises ``MachineError`` if the machine ends first.
+    """
+    deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+    with _Collector() as collector:
+        with _asked(machine, command, collector) as answers:
+            try:
+                status = _wait(answers, collector, deadline_s, what=what)
+            except MachineTimeoutError:
+                collector.drain()
+                _kill(machine, collector.pid)
+                raise MachineTimeoutError(
+                    f"{what}: longer than {timeout_s:g} s{_shown(collector)}"
+                ) from None
+            except ScriptError as error:  # it was not to be found, or not executable
+                return Result(error.exit_code, collector.text(0), f"{error}\n")
+        collector.drain()
+        return Result(status, collector.text(0), collector.text(1))
+
+
+class _Collector:
+    """The pipes of a command. A context manager."""
+
+    def __init__(self) -> None:
+        self.pid = 0
+        pipes = [os.pipe() for _ in range(2)]
+        self.readers = [reader for reader, _ in pipes]
+        self.writers = [writer for _, writer in pipes]
+        self._chunks: list[list[bytes]] = [[], []]
+        for reader in self.readers:
+            os.set_blocking(reader, False)
+
+    def __enter__(self) -> "_Collector":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for fd in (*self.readers, *self.writers):
+            os.close(fd)
+
+    def close_writers(self) -> None:
+        """Leave the other ends to the command alone."""
+        for fd in self.writers:
+            os.close(fd)
+        self.writers = []
+
+    def read(self, fd: int) -> bool:
+        """Read what is there from one of ``readers``; return whether there may be more."""
+        try:
+            chunk = os.read(fd, _CHUNK_BYTES)
+        except BlockingIOError:
+            return False
+        if chunk:
+            self._chunks[self.readers.index(fd)].append(chunk)
+        return bool(chunk)
+
+    def drain(self) -> None:
+        """Read all that was written so far."""
+        for fd in self.readers:
+            while self.read(fd):
+                pass
+
+    def text(self, number: int) -> str:
+        """Return the stdout (0) or stderr (1) so far."""
+        return b"".join(self._chunks[number]).decode(errors="backslashreplace")
+
+
+def _asked(machine: "_socket.socket", command: Command, collector: _Collector) -> Answers:
+    nothing = None
+    stdin = command.stdin
+    if stdin is None:
+        stdin = nothing = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        standard = [stdin, *collector.writers]
+        return ask(machine, EXECUTE, command.values(), descriptors=standard)
+    finally:
+        collector.close_writers()
+        if nothing is not None:
+            os.close(nothing)
+
+
+def _wait(answers: Answers, collector: _Collector, deadline_s: float | None, *, what: str) -> int:
+    """Collect output until the command has ended, and return its status."""
+    poller = select.poll()
+    for fd in (*collector.readers, answers.fileno()):
+        poller.register(fd, select.POLLIN)
+    while True:
+        left_s = None if deadline_s is None else max(0.0, deadline_s - time.monotonic())
+        found = poller.poll(None if left_s is None else left_s * 1000)
+        if not found:
+            raise MachineTimeoutError(what)
+        for fd, _ in found:
+            if fd != answers.fileno():
+                if not collector.read(fd):
+                    poller.unregister(fd)
+                continue
+            answer = answers.next(deadline_s, what=what)
+            if answer is None:
+                raise MachineError(f"{what}: the machine has ended")
+            kind, (value, *_) = answer.message
+            if kind == "started":
+                collector.pid = int(value or 0)
+            elif kind == "ended":
+                code = int(value or 0)
+                return code if code >= 0 else EXIT_SIGNAL_BASE - code
+
+
+def _kill(machine: "_socket.socket", pid: int) -> None:
+    deadline_s = time.monotonic() + _KILLED_WITHIN_S
+    values = {"pid": pid, "signal": int(signal.SIGKILL)}
+    with ask(machine, KILL, values) as answers:
+        answers.only(deadline_s, what="kill a command")
+
+
+def _shown(collector: _Collector) -> str:
+    written = "".join(f"\n{collector.text(number).rstrip()}" for number in range(2))
+    return f"; until then it wrote:{written}" if written.strip() else ""

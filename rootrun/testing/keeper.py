@@ -1,0 +1,254 @@
+"""The process that keeps one machine: its root, its container while there is one, its services.
+
+Forked by the hub, in a mount namespace of its own, so that all its mounts end with it. It plays the
+part that the main process has in a run: it supervises the container, and answers for the kernel.
+"""
+
+import json
+import os
+import select
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from rootrun import log
+from rootrun.annotation import TYPE_CHECKING
+from rootrun.attempt import Job, PreparedRoot, prepared_root
+from rootrun.dataclass import replace
+from rootrun.errors import MachineError, RootrunError, SandboxError, told_as
+from rootrun.plan import LayerPlan
+from rootrun.rootfs.scratch import scratch_directory
+from rootrun.sandbox import serving, syscalls
+from rootrun.sandbox.container import started_container
+from rootrun.sandbox.limits import kept_limits
+from rootrun.sandbox.mounts import mount_plan
+from rootrun.sandbox.packets import open_packets, receive_packet, send_packet, socket_of
+from rootrun.sandbox.running import RunningContainer
+from rootrun.sandbox.serving import Request as Question
+from rootrun.sandbox.wire import send, send_error
+from rootrun.testing.asking import question_of
+from rootrun.testing.images import MachineGround
+from rootrun.testing.plan import MachinePlan
+from rootrun.testing.tasks import do_task
+
+if TYPE_CHECKING:
+    import _socket
+
+    from rootrun.testing.hub import Child
+
+
+_IN_CONTAINER = {
+    *(serving.EXECUTE, serving.TERMINAL, serving.OPEN, serving.NETWORK_NAMESPACE),
+    *(serving.KILL, serving.PAUSE, serving.RESUME, serving.USAGE),
+}
+
+
+def run_keeper(plan: MachinePlan, ground: MachineGround, child: "Child") -> None:
+    """Keep the machine of ``plan`` until nobody asks for it any more."""
+    log.listen(lambda level, text: _tell(child.told, level, text), least=log.Level.INFO)
+    with told_as(SandboxError, "enter namespaces", "/"):
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+    syscalls.hide_command_line("rootrun-machine")
+    request = ground.request
+    with ExitStack() as cleanup:
+        try:
+            scratch = cleanup.enter_context(scratch_directory(request.scratch))
+            root = cleanup.enter_context(prepared_root(_job(ground), scratch=scratch))
+        except BaseException as error:
+            _refuse_all(child.questions, error, plan.name)
+            raise
+        keeper = Keeper(plan, ground, root, scratch=scratch, cleanup=cleanup)
+        cleanup.enter_context(keeper.listening(child.questions, child.life))
+        keeper.run()
+
+
+class Keeper:
+    """One machine, as those see it that do what is asked of it."""
+
+    def __init__(
+        self,
+        plan: MachinePlan,
+        ground: MachineGround,
+        root: PreparedRoot,
+        *,
+        scratch: Path,
+        cleanup: ExitStack,
+    ) -> None:
+        self.plan = plan
+        self.ground = ground
+        self.root = root
+        self.scratch = scratch
+        self.cleanup = cleanup
+        self.running: RunningContainer | None = None
+        self.error: RootrunError | None = None  # that ended the machine
+        self._spec = replace(
+            root.spec,
+            serves=True,
+            hostname=plan.name,
+            environment={**root.spec.environment, **dict(plan.environment)},
+        )
+        self._epoll = select.epoll()
+        self._attended: dict[int, Callable[[], None]] = {}
+        self._booting: int | None = None  # answer
+        self._leaves = False  # the container: it is to end, or everything is
+        self._is_over = False
+        self._waiting: list[int] = []  # answers for when the container has ended
+
+    @contextmanager
+    def listening(self, questions: int, life: int) -> Iterator[None]:
+        """Take questions in the block, from who asks for machines; and the end from the hub."""
+        asker = socket_of(questions)
+        self.attend_to(questions, lambda: self._take(asker))
+        self.attend_to(life, self._end)
+        yield
+        asker.close()
+
+    def run(self) -> None:
+        """Do what is asked for, until nobody will ask any more."""
+        while not self._is_over:
+            if self._booting is None:
+                self._attend(None)
+            else:
+                self._run_container(self._booting)
+
+    def fileno(self) -> int:
+        """Return what is readable while there is something to attend to."""
+        return self._epoll.fileno()
+
+    def attend(self) -> bool:
+        """Attend to what is readable; return whether the container is to go on."""
+        self._attend(0)
+        return not self._leaves
+
+    def attend_to(self, fd: int, function: Callable[[], None]) -> None:
+        """Have ``function`` called whenever ``fd`` is readable."""
+        self._attended[fd] = function
+        self._epoll.register(fd, select.EPOLLIN)
+
+    def forget(self, fd: int) -> None:
+        """Attend to ``fd`` no more."""
+        del self._attended[fd]
+        self._epoll.unregister(fd)
+
+    def ask_init(self, task: str, values: dict[str, object], descriptors: list[int]) -> None:
+        """Ask the container's init; the last of ``descriptors`` is for its answers.
+
+        Raises ``MachineError`` if the machine is down, with the reason if it did not end well.
+        """
+        self._check_up()
+        self._forward(json.dumps({**values, "task": task}).encode(), descriptors)
+
+    def _check_up(self) -> None:
+        if self.running is None:
+            raise self.error or MachineError(f"machine {self.plan.name}: is down")
+
+    def _forward(self, content: bytes, descriptors: list[int]) -> None:
+        assert self.running is not None
+        init = socket_of(os.dup(self.running.requests))
+        try:
+            send_packet(init, content, descriptors)
+        except BrokenPipeError:
+            pass  # it has just ended, and nobody will answer
+        finally:
+            init.close()
+
+    def _attend(self, timeout_s: float | None) -> None:
+        for fd, _ in self._epoll.poll(timeout_s):
+            function = self._attended.get(fd)
+            if function is not None:
+                function()
+
+    def _end(self) -> None:
+        self._is_over = self._leaves = True
+
+    def _take(self, asker: "_socket.socket") -> None:
+        content, descriptors = receive_packet(asker)
+        if not content:
+            self._end()
+            return
+        question = question_of(content, descriptors)
+        try:
+            self._do(question, content, descriptors)
+        except Exception as error:
+            send_error(question.answer, error, stage=question.task)
+        for fd in descriptors:
+            os.close(fd)
+
+    def _do(self, question: Question, content: bytes, descriptors: list[int]) -> None:
+        if question.task in _IN_CONTAINER:
+            self._check_up()
+            self._forward(content, descriptors)
+            return
+        match question.task:
+            case "boot" if self.running or self._booting is not None:
+                raise MachineError(f"machine {self.plan.name}: is up")
+            case "boot":
+                self._booting = os.dup(question.answer)
+            case "state":
+                self.ask_init(serving.RESUME, {}, descriptors)
+            case "shut down":
+                self._shut_down(question)
+            case "crash":
+                self._leave(question)
+            case "end":
+                self._end()
+                os.dup(question.answer)  # open as long as this process is: its end is the answer
+            case task:
+                do_task(task, self, question)
+
+    def _shut_down(self, question: Question) -> None:
+        nobody, unheard = open_packets()
+        try:
+            self.ask_init(question.task, {"grace_s": question.values["grace_s"]}, [unheard])
+        finally:
+            os.close(nobody)
+            os.close(unheard)
+        self._waiting.append(os.dup(question.answer))
+
+    def _leave(self, question: Question) -> None:
+        if self.running is None:
+            send(question.answer, "done")
+            return
+        self._leaves = True
+        self._waiting.append(os.dup(question.answer))
+
+    def _run_container(self, answer: int) -> None:
+        self._booting, self._leaves, self.error = None, False, None
+        try:
+            with (
+                kept_limits(self._spec.limits, self._spec.id_map) as keeping,
+                started_container(self._spec, mount_plan(self._spec), keeping) as running,
+            ):
+                self.running = running
+                # Init answers once it serves. If it never does, nobody holds the socket any more.
+                self.ask_init(serving.RESUME, {}, [answer])
+                os.close(answer)
+                if running.wait(None, caller=self):
+                    running.outcome(f"machine {self.plan.name}", wall_s=0.0)
+        except RootrunError as error:
+            self.error = error
+        finally:
+            self.running = None
+        for waiting in self._waiting:
+            send(waiting, "done")
+            os.close(waiting)
+        self._waiting.clear()
+
+
+def _job(ground: MachineGround) -> Job:
+    request, _, base, config, id_map = ground
+    return Job(request, base, config, LayerPlan(()), id_map, None)
+
+
+def _tell(told: int, level: log.Level, text: str) -> None:
+    with suppress(BlockingIOError, BrokenPipeError):  # nobody reads it
+        os.write(told, f"{level.name.lower()}: {text}\n".encode(errors="backslashreplace"))
+
+
+def _refuse_all(questions: int, error: BaseException, name: str) -> None:
+    """Answer the first question, which has come or comes soon, with what went wrong."""
+    asker = socket_of(os.dup(questions))
+    content, descriptors = receive_packet(asker)
+    if content:
+        send_error(descriptors[-1], error, stage=f"make machine {name}")
+    asker.close()

@@ -1,0 +1,121 @@
+"""What the parts of a machine have in common: its plan, and the process that keeps it."""
+
+import time
+from collections.abc import Mapping, Sequence
+
+from rootrun.errors import MachineError
+from rootrun.sandbox.serving import OPEN
+from rootrun.testing.asking import Answer, Answers, ask
+from rootrun.testing.command import Command, Result, run_command
+from rootrun.testing.connection import Child, Connection, connection_to_hub, places_of
+from rootrun.testing.options import MachineOptions
+from rootrun.testing.plan import MachinePlan, values_of
+from rootrun.testing.task_names import BOOT, END, MACHINE, STATE
+
+ANSWERS_WITHIN_S = 60.0
+
+
+class MachineLink:
+    """The way to a machine's keeper, once there is one."""
+
+    def __init__(self, plan: MachinePlan, options: MachineOptions) -> None:
+        self.plan = plan
+        self.options = options
+        self._child: Child | None = None
+
+    @property
+    def name(self) -> str:
+        """The machine's name."""
+        return self.plan.name
+
+    @property
+    def child(self) -> Child:
+        """The keeper; raises MachineError if there is none."""
+        if self._child is None:
+            raise MachineError(f"machine {self.name}: was not started")
+        return self._child
+
+    def connection(self) -> Connection:
+        """Return the hub for this machine."""
+        options = self.options
+        return connection_to_hub(
+            places_of(cache=options.cache_dir, tmpdir=options.tmpdir, id_map=options.idmap)
+        )
+
+    def start(self, *, deadline_s: float) -> None:
+        """Make the keeper, if there is none, and have it boot the machine."""
+        what = f"start machine {self.name}"
+        if self._child is None:
+            self._child = self.connection().start_child(
+                MACHINE, {"plan": values_of(self.plan)}, deadline_s=deadline_s, what=what
+            )
+        try:
+            self.ask(BOOT, deadline_s=deadline_s, what=what)
+        except BaseException:
+            self.close()
+            raise
+
+    def is_up(self) -> bool:
+        """Say whether commands can run."""
+        if self._child is None:
+            return False
+        try:
+            self.ask(STATE, what=f"look at machine {self.name}")
+        except MachineError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """End the machine, and wait until nothing of it is left."""
+        child, self._child = self._child, None
+        if child is None:
+            return
+        try:
+            with ask(child.questions, END) as answers:
+                deadline_s = time.monotonic() + ANSWERS_WITHIN_S
+                answers.next(deadline_s, what=f"end machine {self.name}")
+        finally:
+            child.close()
+
+    def ask(
+        self,
+        task: str,
+        values: Mapping[str, object] | None = None,
+        *,
+        what: str,
+        deadline_s: float | None = None,
+        descriptors: Sequence[int] = (),
+    ) -> Answer:
+        """Return the only answer; raises what it says that went wrong.
+
+        Without a deadline (monotonic) it has a minute.
+        """
+        if deadline_s is None:
+            deadline_s = time.monotonic() + ANSWERS_WITHIN_S
+        with self.answers(task, values, descriptors=descriptors) as answers:
+            return answers.only(deadline_s, what=what)
+
+    def answers(
+        self,
+        task: str,
+        values: Mapping[str, object] | None = None,
+        *,
+        descriptors: Sequence[int] = (),
+    ) -> Answers:
+        """Ask something that has several answers."""
+        return ask(self.child.questions, task, values, descriptors=descriptors)
+
+    def run(self, command: Command, *, timeout_s: float | None, what: str) -> Result:
+        """Run ``command``; see ``run_command``."""
+        return run_command(self.child.questions, command, timeout_s=timeout_s, what=what)
+
+    def open(self, path: str, flags: int, mode: int = 0) -> int:
+        """Open a file or directory as root of the machine sees it; return a descriptor of ours."""
+        values = {"path": path, "flags": flags, "mode": mode}
+        what = f"{self.name}: {path}"
+        deadline_s = time.monotonic() + ANSWERS_WITHIN_S
+        with self.answers(OPEN, values) as answers:
+            while True:
+                answer = answers.only(deadline_s, what=what)
+                if answer.descriptors:
+                    return answer.descriptors[0]

@@ -1,0 +1,170 @@
+"""A machine under test."""
+
+import os
+import re
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+
+from rootrun.errors import CommandError, UsageError
+from rootrun.testing import files, ports
+from rootrun.testing.command import Command, Result
+from rootrun.testing.link import ANSWERS_WITHIN_S, MachineLink
+from rootrun.testing.options import MachineOptions, plan_of
+from rootrun.testing.task_names import CRASH, SHUT_DOWN
+from rootrun.testing.waiting import wait_until
+
+TIMEOUT_S = 900.0  # as the driver of NixOS has it
+
+_BOOTS_WITHIN_S = 300.0  # with an image to be unpacked
+_GRACE_S = 5.0
+_NAME = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+
+
+class Machine:
+    """A root file system under test, with what runs in it. A context manager, which starts it.
+
+    Commands run as root by ``/bin/sh -c``, in ``/``, with the environment that a script has in
+    rootrun(1). Each takes a time limit in seconds. Several threads may use a machine at once.
+    """
+
+    def __init__(
+        self,
+        image: str | os.PathLike[str],
+        *,
+        name: str = "machine",
+        options: MachineOptions | None = None,
+    ) -> None:
+        if not re.fullmatch(_NAME, name):
+            raise UsageError(f"machine: {name!r}: not a host name of lower-case letters and digits")
+        self.name = name
+        options = options or MachineOptions()
+        self._link = MachineLink(plan_of(name, image, options, has_hosts=False), options)
+
+    def __enter__(self) -> "Machine":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self, *, timeout: float = _BOOTS_WITHIN_S) -> None:
+        """Boot the machine; nothing happens if it is up."""
+        if not self._link.is_up():
+            self._link.start(deadline_s=time.monotonic() + timeout)
+
+    def execute(
+        self,
+        command: str,
+        *,
+        timeout: float | None = TIMEOUT_S,
+        user: str | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> Result:
+        """Run ``command``, a line for the shell, and return its status, stdout and stderr."""
+        line = Command(["/bin/sh", "-c", command], env, cwd, user)
+        return self._link.run(line, timeout_s=timeout, what=f"{self.name}: {command}")
+
+    def succeed(self, *commands: str, timeout: float | None = TIMEOUT_S) -> str:
+        """Run ``commands`` one after the other and return what they wrote to stdout.
+
+        Raises CommandError for the first one that does not end with status 0.
+        """
+        return "".join(self._expect(command, timeout, succeeds=True) for command in commands)
+
+    def fail(self, *commands: str, timeout: float | None = TIMEOUT_S) -> str:
+        """Run ``commands``, each of which must not end with status 0; return their stdout."""
+        return "".join(self._expect(command, timeout, succeeds=False) for command in commands)
+
+    def wait_until_succeeds(self, command: str, *, timeout: float = TIMEOUT_S) -> str:
+        """Run ``command`` again and again until it ends with status 0; return its stdout."""
+        return self._repeat(command, timeout, succeeds=True)
+
+    def wait_until_fails(self, command: str, *, timeout: float = TIMEOUT_S) -> str:
+        """Run ``command`` again and again until it does not end with status 0."""
+        return self._repeat(command, timeout, succeeds=False)
+
+    def is_up(self) -> bool:
+        """Say whether commands can run in it."""
+        return self._link.is_up()
+
+    def wait_for_file(self, path: str, *, timeout: float = TIMEOUT_S) -> None:
+        """Wait until there is something at ``path``."""
+        self.wait_until_succeeds(f"test -e {shlex.quote(path)}", timeout=timeout)
+
+    def wait_for_open_port(
+        self, port: int, *, address: str = "127.0.0.1", timeout: float = TIMEOUT_S
+    ) -> None:
+        """Wait until something takes TCP connections to ``port`` at an address of the machine."""
+        ports.wait_for_port(self._link, port, address, timeout_s=timeout, is_open=True)
+
+    def wait_for_closed_port(
+        self, port: int, *, address: str = "127.0.0.1", timeout: float = TIMEOUT_S
+    ) -> None:
+        """Wait until nothing takes TCP connections to ``port`` any more."""
+        ports.wait_for_port(self._link, port, address, timeout_s=timeout, is_open=False)
+
+    def open_ports(self) -> Sequence[ports.OpenPort]:
+        """Return what takes TCP connections, or UDP datagrams."""
+        return ports.open_ports(self._link)
+
+    def read_bytes(self, path: str) -> bytes:
+        """Return the content of a file, as root of the machine sees it."""
+        return files.read_bytes(self._link, path)
+
+    def read_text(self, path: str) -> str:
+        """Return the content of a text file, UTF-8."""
+        return self.read_bytes(path).decode(errors="backslashreplace")
+
+    def write_bytes(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
+        """Write a file, of ``mode`` if it is new; the directory must be there."""
+        files.write_bytes(self._link, path, content, mode=mode)
+
+    def write_text(self, path: str, content: str, *, mode: int = 0o644) -> None:
+        """Write a text file, UTF-8."""
+        self.write_bytes(path, content.encode(), mode=mode)
+
+    def shutdown(self, *, grace: float = _GRACE_S) -> None:
+        """End all processes: SIGTERM, then after ``grace`` seconds SIGKILL. Files stay."""
+        deadline_s = time.monotonic() + grace + ANSWERS_WITHIN_S
+        what = f"shut down machine {self.name}"
+        self._link.ask(SHUT_DOWN, {"grace_s": grace}, deadline_s=deadline_s, what=what)
+
+    def crash(self) -> None:
+        """End all processes at once, as if the power had gone. Files stay."""
+        self._link.ask(CRASH, what=f"crash machine {self.name}")
+
+    def reboot(self, *, grace: float = _GRACE_S) -> None:
+        """Shut the machine down and start it again."""
+        self.shutdown(grace=grace)
+        self.start()
+
+    def close(self) -> None:
+        """End the machine and remove its files; nothing happens if it is gone."""
+        self._link.close()
+
+    def messages(self) -> str:
+        """Return what rootrun logged about this machine, lines of a level and a message."""
+        return self._link.child.messages()
+
+    def _expect(self, command: str, timeout: float | None, *, succeeds: bool) -> str:
+        result = self.execute(command, timeout=timeout)
+        if (result.status == 0) is not succeeds:
+            raise CommandError(self._told(command, result))
+        return result.stdout
+
+    def _told(self, command: str, result: Result) -> str:
+        output = "".join(f"\n{text.rstrip()}" for text in result[1:] if text.strip())
+        return f"{self.name}: {command}: ended with status {result.status}{output}"
+
+    def _repeat(self, command: str, timeout: float, *, succeeds: bool) -> str:
+        last = Result(0, "", "")
+
+        def is_done(left_s: float) -> bool:
+            nonlocal last
+            last = self.execute(command, timeout=left_s)
+            return (last.status == 0) is succeeds
+
+        wait_until(is_done, timeout_s=timeout, describe=lambda: self._told(command, last))
+        return last.stdout

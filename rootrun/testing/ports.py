@@ -1,0 +1,73 @@
+"""The sockets that listen in a machine, as its kernel lists them (proc_pid_net(5))."""
+
+import ipaddress
+from collections.abc import Iterator
+
+from rootrun.errors import SandboxError
+from rootrun.namedtuple import NamedTuple
+from rootrun.testing.files import read_bytes
+from rootrun.testing.link import MachineLink
+from rootrun.testing.waiting import wait_until
+
+FILES = {"tcp": "/proc/net/tcp", "tcp6": "/proc/net/tcp6", "udp": "/proc/net/udp"}
+
+_LISTEN = {"tcp": "0A", "tcp6": "0A", "udp": "07"}
+
+
+class OpenPort(NamedTuple):
+    """A socket that takes connections, or datagrams."""
+
+    protocol: str  # tcp or udp
+    address: str  # 0.0.0.0 and :: for any
+    port: int
+
+    def answers_at(self, address: str) -> bool:
+        """Say whether a connection to ``address`` of the machine gets here."""
+        own, asked = ipaddress.ip_address(self.address), ipaddress.ip_address(address)
+        # A socket at :: takes IPv4 too, unless it was told not to, which nobody can see.
+        return own == asked or (own.is_unspecified and own.version >= asked.version)
+
+
+def listening(kind: str, content: str) -> Iterator[OpenPort]:
+    """Yield what ``content``, of the file of ``kind``, says to be open."""
+    for line in content.splitlines()[1:]:
+        fields = line.split()
+        if fields[3] == _LISTEN[kind]:
+            address, _, port = fields[1].partition(":")
+            yield OpenPort(kind[:3], _address(address), int(port, 16))
+
+
+def _address(text: str) -> str:
+    # Words of 32 bits in the order of the machine's bytes.
+    words = [bytes.fromhex(text[at : at + 8])[::-1] for at in range(0, len(text), 8)]
+    return str(ipaddress.ip_address(b"".join(words)))
+
+
+def open_ports(link: MachineLink) -> list[OpenPort]:
+    """Return what listens in a machine."""
+    found: list[OpenPort] = []
+    for kind, path in FILES.items():
+        try:
+            content = read_bytes(link, path).decode()
+        except SandboxError:
+            continue  # a kernel without IPv6
+        found += listening(kind, content)
+    return found
+
+
+def wait_for_port(
+    link: MachineLink, port: int, address: str, *, timeout_s: float, is_open: bool
+) -> None:
+    """Wait until something takes TCP connections to ``port`` at ``address``, or nothing does."""
+
+    def is_done(_: float) -> bool:
+        answering = any(
+            one.protocol == "tcp" and one.port == port and one.answers_at(address)
+            for one in open_ports(link)
+        )
+        return answering is is_open
+
+    state = "open" if is_open else "closed"
+    wait_until(
+        is_done, timeout_s=timeout_s, describe=lambda: f"{link.name}: port {port}: is not {state}"
+    )

@@ -1,0 +1,21 @@
+"""What a keeper does itself, beside running the container: each task in a module of its own."""
+
+import importlib
+
+from rootrun.annotation import TYPE_CHECKING
+from rootrun.errors import MachineError
+from rootrun.sandbox.serving import Request as Question
+
+if TYPE_CHECKING:
+    from rootrun.testing.keeper import Keeper
+
+# The function ``answer`` of the module does the task and answers; few machines need most of them.
+_MODULES: dict[str, str] = {}
+
+
+def do_task(task: str, keeper: "Keeper", question: Question) -> None:
+    """Do ``task`` for the machine of ``keeper``, and answer; raises what goes wrong."""
+    module = _MODULES.get(task)
+    if module is None:
+        raise MachineError(f"ask a machine: {task!r}: unknown")
+    importlib.import_module(module).answer(keeper, question)
