@@ -51,7 +51,7 @@ def send(fd: int, kind: str, *values: str | int | float | None) -> None:
     try:
         os.write(fd, encode(kind, *values))
     except OSError as error:
-        if error.errno != errno.EPIPE:
+        if error.errno not in {errno.EPIPE, errno.ECONNRESET}:  # the latter: of a socket
             raise
 
 

@@ -10,7 +10,7 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from types import FrameType
 
@@ -31,7 +31,7 @@ from rootrun.testing.keeper import run_keeper
 from rootrun.testing.plan import MachinePlan, Places, plan_from, request_of
 from rootrun.testing.task_names import MACHINE
 
-_CHILD_FDS = 2  # of a question for a child: where it is asked, and where it tells what it does
+_LINES_KEPT = 100
 
 
 class Child(NamedTuple):
@@ -40,6 +40,7 @@ class Child(NamedTuple):
     questions: int  # a socket
     life: int  # readable once the hub is about to end
     told: int  # a pipe for what is logged
+    earlier: Sequence[str] = ()  # lines that were logged before
 
 
 class Hub:
@@ -106,7 +107,8 @@ class Hub:
         return pidfd
 
     def _function(self, question: Question) -> Callable[[], None]:
-        child = Child(question.descriptors[0], self._life, question.descriptors[1])
+        questions, told = question.descriptors
+        child = Child(questions, self._life, told, _EARLIER.lines)
         if question.task == MACHINE:
             plan, places = _plan_of(question), self._images.places
             ground = self._images.ground(request_of(plan, places), self._id_map)
@@ -128,6 +130,23 @@ class Hub:
         os.close(self._alive)
         for pidfd in [*self._children]:
             self._reap(pidfd)
+
+
+class _Earlier:
+    """What was logged before a machine was made: it may be about its image, or all machines."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def listen(self) -> None:
+        """Keep what is logged from now on."""
+        log.listen(self._keep, least=log.Level.INFO)
+
+    def _keep(self, level: log.Level, text: str) -> None:
+        self.lines = [*self.lines[1 - _LINES_KEPT :], f"{level.name.lower()}: {text}"]
+
+
+_EARLIER = _Earlier()
 
 
 def _plan_of(question: Question) -> MachinePlan:
@@ -161,9 +180,10 @@ def _open(questions: int) -> tuple[Places, int]:
 def main() -> None:
     """Run the hub; arguments: a socket for questions, and the pid of who asks."""
     questions, client_pid = int(sys.argv[1]), int(sys.argv[2])
-    for fd in (questions,):
-        os.set_inheritable(fd, False)
+    os.set_inheritable(questions, False)
+    _EARLIER.listen()
     places, answer = _open(questions)
+    is_ready = False
     try:
         with suppress(Interrupted), ExitStack() as cleanup:
             signal.signal(signal.SIGTERM, _interrupt)
@@ -175,9 +195,10 @@ def main() -> None:
             hub = Hub(questions, client_pid, id_map=id_map, images=images)
             send(answer, "ready", id_map.key)
             os.close(answer)
+            is_ready = True
             hub.serve()
     except Exception as error:
-        with suppress(OSError):  # it was answered, and the descriptor closed
+        if not is_ready:
             send_error(answer, error, stage="start machines")
         raise
 

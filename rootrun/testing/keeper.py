@@ -45,7 +45,12 @@ _IN_CONTAINER = {
 
 def run_keeper(plan: MachinePlan, ground: MachineGround, child: "Child") -> None:
     """Keep the machine of ``plan`` until nobody asks for it any more."""
-    log.listen(lambda level, text: _tell(child.told, level, text), least=log.Level.INFO)
+    for line in child.earlier:
+        _tell(child.told, line)
+    log.listen(
+        lambda level, text: _tell(child.told, f"{level.name.lower()}: {text}"),
+        least=log.Level.INFO,
+    )
     with told_as(SandboxError, "enter namespaces", "/"):
         syscalls.unshare(syscalls.CLONE_NEWNS)
     syscalls.hide_command_line("rootrun-machine")
@@ -240,9 +245,9 @@ def _job(ground: MachineGround) -> Job:
     return Job(request, base, config, LayerPlan(()), id_map, None)
 
 
-def _tell(told: int, level: log.Level, text: str) -> None:
+def _tell(told: int, line: str) -> None:
     with suppress(BlockingIOError, BrokenPipeError):  # nobody reads it
-        os.write(told, f"{level.name.lower()}: {text}\n".encode(errors="backslashreplace"))
+        os.write(told, f"{line}\n".encode(errors="backslashreplace"))
 
 
 def _refuse_all(questions: int, error: BaseException, name: str) -> None:
