@@ -43,6 +43,7 @@ _ANY = "a command"
 _STILL_WITHIN_S = 2.0
 _PAUSE_S = 0.001
 _STOPPED = b"TtZXD"  # D: waits for a child of vfork(2), which is stopped itself, or for the disk
+_STOPPED_BEFORE = b"TtZX"
 _AWAKE = b"RS"
 
 
@@ -275,19 +276,19 @@ def _kill_session(leader: int, number: int) -> None:
     """Send a signal to all processes of the session that ``leader`` started, and below."""
     for pid in _pids():
         fields = _stat_of(pid)
-        if fields and int(fields[3]) == leader:
+        if fields and leader in (pid, int(fields[3])):  # it may be about to make the session
             _signal(pid, number)
 
 
 def _stop_all() -> list[int]:
     """Stop all processes, and return which were not stopped before, once all stand still."""
-    awake = [pid for pid in _pids() if _state(pid) not in _STOPPED]
+    asleep = {pid for pid in _pids() if _state(pid) in _STOPPED_BEFORE}
     with suppress(ProcessLookupError):
         os.kill(-1, signal.SIGSTOP)  # at once: nobody can fork out of it
     end_s = time.monotonic() + _STILL_WITHIN_S
     while any(_state(pid) in _AWAKE for pid in _pids()) and time.monotonic() < end_s:
         time.sleep(_PAUSE_S)
-    return awake
+    return [pid for pid in _pids() if pid not in asleep]  # with those that came in between
 
 
 def _state(pid: int) -> bytes:

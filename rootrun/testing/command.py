@@ -5,9 +5,16 @@ import select
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from rootrun.annotation import TYPE_CHECKING
-from rootrun.errors import EXIT_SIGNAL_BASE, MachineError, MachineTimeoutError, ScriptError
+from rootrun.errors import (
+    EXIT_SIGNAL_BASE,
+    MachineError,
+    MachineTimeoutError,
+    RootrunError,
+    ScriptError,
+)
 from rootrun.namedtuple import NamedTuple
 from rootrun.sandbox.serving import EXECUTE, KILL
 from rootrun.testing.asking import Answers, ask
@@ -52,8 +59,9 @@ def run_command(
     """Run ``command`` to its end.
 
     What it left running goes on, and what that writes later is lost. Raises
-    ``MachineTimeoutError`` after ``timeout_s``: then its processes are killed, but for those that
-    have left its session. Raises ``MachineError`` if the machine ends first.
+    ``MachineTimeoutError`` after ``timeout_s``. Then, and if Ctrl-C or another exception comes in
+    between, its processes are killed, but for those that have left its session. Raises
+    ``MachineError`` if the machine ends first.
     """
     deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
     with _Collector() as collector:
@@ -62,12 +70,17 @@ def run_command(
                 status = _wait(answers, collector, deadline_s, what=what)
             except MachineTimeoutError:
                 collector.drain()
-                _kill(machine, collector.pid)
+                _kill(machine, answers, collector.pid)
                 raise MachineTimeoutError(
                     f"{what}: longer than {timeout_s:g} s{_shown(collector)}"
                 ) from None
             except ScriptError as error:  # it was not to be found, or not executable
                 return Result(error.exit_code, collector.text(0), f"{error}\n")
+            except MachineError:
+                raise
+            except BaseException:  # Ctrl-C, above all
+                _kill(machine, answers, collector.pid)
+                raise
         collector.drain()
         return Result(status, collector.text(0), collector.text(1))
 
@@ -158,11 +171,15 @@ def _wait(answers: Answers, collector: _Collector, deadline_s: float | None, *, 
                 return code if code >= 0 else EXIT_SIGNAL_BASE - code
 
 
-def _kill(machine: "_socket.socket", pid: int) -> None:
+def _kill(machine: "_socket.socket", answers: Answers, pid: int) -> None:
+    """Kill a command, also where nobody has heard yet what pid it has (0)."""
     deadline_s = time.monotonic() + _KILLED_WITHIN_S
-    values = {"pid": pid, "signal": int(signal.SIGKILL)}
-    with ask(machine, KILL, values) as answers:
-        answers.only(deadline_s, what="kill a command")
+    with suppress(RootrunError):  # the machine has gone, or the command has ended by itself
+        if not pid:
+            pid = int(answers.only(deadline_s, what="kill a command").message.values[0] or 0)
+        values = {"pid": pid, "signal": int(signal.SIGKILL)}
+        with ask(machine, KILL, values) as killed:
+            killed.only(deadline_s, what="kill a command")
 
 
 def _shown(collector: _Collector) -> str:
