@@ -1,18 +1,23 @@
 """What the parts of a machine have in common: its plan, and the process that keeps it."""
 
+import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 
 from rootrun.errors import MachineError
 from rootrun.sandbox.serving import OPEN
 from rootrun.testing.asking import Answer, Answers, ask
 from rootrun.testing.command import Command, Result, run_command
 from rootrun.testing.connection import Child, Connection, connection_to_hub, places_of
+from rootrun.testing.journal import open_journal
 from rootrun.testing.options import MachineOptions
 from rootrun.testing.plan import MachinePlan, values_of
 from rootrun.testing.task_names import BOOT, END, MACHINE, STATE
 
 ANSWERS_WITHIN_S = 60.0
+
+_UNNOTED = {BOOT, STATE}  # a part of what is noted, and no change
 
 
 class MachineLink:
@@ -21,6 +26,7 @@ class MachineLink:
     def __init__(self, plan: MachinePlan, options: MachineOptions) -> None:
         self.plan = plan
         self.options = options
+        self.journal = open_journal(self)
         self._child: Child | None = None
 
     @property
@@ -45,15 +51,16 @@ class MachineLink:
     def start(self, *, deadline_s: float) -> None:
         """Make the keeper, if there is none, and have it boot the machine."""
         what = f"start machine {self.name}"
-        if self._child is None:
-            self._child = self.connection().start_child(
-                MACHINE, {"plan": values_of(self.plan)}, deadline_s=deadline_s, what=what
-            )
-        try:
-            self.ask(BOOT, deadline_s=deadline_s, what=what)
-        except BaseException:
-            self.close()
-            raise
+        with self.journal.noting("start"):
+            if self._child is None:
+                self._child = self.connection().start_child(
+                    MACHINE, {"plan": values_of(self.plan)}, deadline_s=deadline_s, what=what
+                )
+            try:
+                self.ask(BOOT, deadline_s=deadline_s, what=what)
+            except BaseException:
+                self.close()
+                raise
 
     def is_up(self) -> bool:
         """Say whether commands can run."""
@@ -71,10 +78,11 @@ class MachineLink:
         if child is None:
             return
         try:
-            with ask(child.questions, END) as answers:
+            with self.journal.noting("close"), ask(child.questions, END) as answers:
                 deadline_s = time.monotonic() + ANSWERS_WITHIN_S
                 answers.next(deadline_s, what=f"end machine {self.name}")
         finally:
+            self.journal.messages = child.messages()
             child.close()
 
     def ask(
@@ -92,7 +100,8 @@ class MachineLink:
         """
         if deadline_s is None:
             deadline_s = time.monotonic() + ANSWERS_WITHIN_S
-        with self.answers(task, values, descriptors=descriptors) as answers:
+        noted = nullcontext() if task in _UNNOTED else self.journal.noting(task)
+        with noted, self.answers(task, values, descriptors=descriptors) as answers:
             return answers.only(deadline_s, what=what)
 
     def answers(
@@ -107,14 +116,22 @@ class MachineLink:
 
     def run(self, command: Command, *, timeout_s: float | None, what: str) -> Result:
         """Run ``command``; see ``run_command``."""
-        return run_command(self.child.questions, command, timeout_s=timeout_s, what=what)
+        with self.journal.noting(what.removeprefix(f"{self.name}: ")) as event:
+            result = run_command(self.child.questions, command, timeout_s=timeout_s, what=what)
+            event.outcome = f"status {result.status}"
+            event.keep_output(result.stdout, result.stderr)
+        return result
 
     def open(self, path: str, flags: int, mode: int = 0) -> int:
         """Open a file or directory as root of the machine sees it; return a descriptor of ours."""
         values = {"path": path, "flags": flags, "mode": mode}
         what = f"{self.name}: {path}"
         deadline_s = time.monotonic() + ANSWERS_WITHIN_S
-        with self.answers(OPEN, values) as answers:
+        # What the kernel tells is asked for again and again.
+        is_noted = not path.startswith("/proc/")
+        verb = "read" if flags & os.O_ACCMODE == os.O_RDONLY else "write"
+        noted = self.journal.noting(f"{verb} {path}") if is_noted else nullcontext()
+        with noted, self.answers(OPEN, values) as answers:
             while True:
                 answer = answers.only(deadline_s, what=what)
                 if answer.descriptors:
