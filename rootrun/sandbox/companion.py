@@ -1,7 +1,20 @@
 """A program of ours that works for this process as long as it lives."""
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
+
+from rootrun.namedtuple import NamedTuple
+
+_ENDS_WITHIN_S = 10.0
+
+
+class Ended(NamedTuple):
+    """How a program ended, and what it wrote."""
+
+    status: int  # below zero: the signal that killed it
+    stdout: str
+    stderr: str
 
 
 class Companion:
@@ -32,6 +45,7 @@ class Companion:
         """Wait for its end; kill it and return False where that takes longer."""
         import subprocess
 
+        self._process.returncode = None  # it may have been left to end by itself
         try:
             self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -43,6 +57,37 @@ class Companion:
     def forget(self) -> None:
         """Leave it to end after this process."""
         self._process.returncode = 0  # else Popen warns of a child that still runs
+
+
+def run_rootrun(args: Sequence[str | os.PathLike[str]]) -> Ended:
+    """Run rootrun with ``args`` to its end, in a process that this one has no part in.
+
+    So a caller that has threads stays as it is. The program is asked to stop when an exception
+    comes in between, and is killed with the calling thread.
+    """
+    import subprocess
+
+    attached = [sys.executable, "-P", "-m", "rootrun.sandbox.attached", str(os.getpid())]
+    with subprocess.Popen(
+        [*attached, *(os.fspath(arg) for arg in args)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment_for_ours(),
+        start_new_session=True,
+        encoding="utf-8",
+        errors="backslashreplace",
+    ) as process:
+        try:
+            stdout, stderr = process.communicate()
+        except BaseException:
+            process.terminate()
+            try:
+                process.communicate(timeout=_ENDS_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            raise
+        return Ended(process.returncode, stdout, stderr)
 
 
 def environment_for_ours() -> dict[str, str]:
