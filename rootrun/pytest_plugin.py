@@ -5,6 +5,7 @@ the rest once a test asks for a machine.
 """
 
 import sys
+import time
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -45,17 +46,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _LINE)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+@pytest.hookimpl(tryfirst=True)  # no wrapper, which would show in tracebacks of all fixtures
+def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what is marked where there can be no machines."""
-    import time
-
     item.stash[_START_S] = time.monotonic()
     if item.get_closest_marker(_MARKER):
         from rootrun.testing.plugin.settings import settings_of
 
         settings_of(item.config).require_machines()
-    return (yield)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -63,7 +63,7 @@ def run_rootrun(args: Sequence[str | os.PathLike[str]]) -> Ended:
     """Run rootrun with ``args`` to its end, in a process that this one has no part in.
 
     So a caller that has threads stays as it is. The program is asked to stop when an exception
-    comes in between, and is killed with the calling thread.
+    comes in between, or the calling thread ends.
     """
     import subprocess
 

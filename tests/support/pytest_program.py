@@ -25,21 +25,28 @@ _INI = "[pytest]\naddopts = -p no:cacheprovider --strict-markers -vv\nfilterwarn
 
 
 def run_pytest(
-    place: Workplace, source: str, *args: str, env: Mapping[str, str] | None = None
+    place: Workplace,
+    source: str,
+    *args: str,
+    env: Mapping[str, str] | None = None,
+    ini: str = "",
 ) -> subprocess.CompletedProcess[str]:
-    """Run the tests of ``source`` in ``place``, which has an image ``base.tar`` with a busybox."""
-    argv = pytest_command(place, source, *args)
+    """Run the tests of ``source`` in ``place``, which has an image ``base.tar`` with a busybox.
+
+    ``ini`` is added to the configuration.
+    """
+    argv = pytest_command(place, source, *args, ini=ini)
     done = run_as(argv, account=place.account, env=pytest_environment(env), cwd=place.path)
     return subprocess.CompletedProcess(
         done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
     )
 
 
-def pytest_command(place: Workplace, source: str, *args: str) -> list[str | Path]:
+def pytest_command(place: Workplace, source: str, *args: str, ini: str = "") -> list[str | Path]:
     """Write what ``run_pytest`` would run, and return its command."""
     if not (place.path / "base.tar").exists():
         place.base()
-    place.write("pytest.ini", _INI)
+    place.write("pytest.ini", _INI + ini)
     place.write("test_it.py", source)
     basetemp = f"--basetemp={place.path / 'basetemp'}"
     return [_interpreter(), "-P", "-m", "pytest", basetemp, *args]

@@ -140,13 +140,13 @@ def use_idle_disk_only() -> None:
         syscall("ioprio_set", number, _IOPRIO_WHO_PROCESS, 0, _IOPRIO_IDLE)
 
 
-def die_with_parent() -> None:
-    """Have the kernel kill this process when the thread that forked it ends.
+def die_with_parent(number: int = signal.SIGKILL) -> None:
+    """Have the kernel send ``number`` to this process when the thread that forked it ends.
 
     Forgotten at a change of credentials (PR_SET_PDEATHSIG(2const)). The parent may have died
     before: who can, compares ``os.getppid()`` afterwards.
     """
-    prctl.set_pdeathsig(signal.SIGKILL)
+    prctl.set_pdeathsig(number)
 
 
 def forbid_inspection() -> None:

@@ -1,7 +1,10 @@
 """What the report of a failed test shows of its machines."""
 
+from collections.abc import Sequence
+
 import pytest
 
+from rootrun.errors import MachineError
 from rootrun.testing.journal import Event, Journal, journals
 
 _WITH_OUTPUT = 10  # events, the last ones
@@ -20,7 +23,19 @@ def _lines(journal: Journal, since_s: float) -> list[str]:
     for number, event in enumerate(events):
         has_output = number >= len(events) - _WITH_OUTPUT
         lines += _told(event, since_s, has_output=has_output)
-    return lines
+    return [*lines, *_listed("messages of rootrun", _messages(journal).splitlines())]
+
+
+def _messages(journal: Journal) -> str:
+    link = journal.link()
+    try:
+        return link.child.messages() if link else journal.messages
+    except MachineError:  # it was closed
+        return journal.messages
+
+
+def _listed(title: str, lines: Sequence[str]) -> list[str]:
+    return [f"{title}:", *(f"  {line}" for line in lines)] if lines else []
 
 
 def _told(event: Event, since_s: float, *, has_output: bool) -> list[str]:
