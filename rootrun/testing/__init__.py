@@ -4,6 +4,7 @@ from rootrun.errors import CommandError, MachineError, MachineTimeoutError
 from rootrun.request import Bind
 from rootrun.testing.command import Result
 from rootrun.testing.machine import Machine
+from rootrun.testing.network import Network
 from rootrun.testing.options import MachineOptions
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "MachineError",
     "MachineOptions",
     "MachineTimeoutError",
+    "Network",
     "Result",
 ]

@@ -28,8 +28,9 @@ from rootrun.sandbox.wire import send, send_error
 from rootrun.testing.asking import question_of
 from rootrun.testing.images import Images
 from rootrun.testing.keeper import run_keeper
+from rootrun.testing.network.switch import run_switch
 from rootrun.testing.plan import MachinePlan, Places, plan_from, request_of
-from rootrun.testing.task_names import MACHINE
+from rootrun.testing.task_names import MACHINE, NETWORK
 
 _LINES_KEPT = 100
 
@@ -41,6 +42,18 @@ class Child(NamedTuple):
     life: int  # readable once the hub is about to end
     told: int  # a pipe for what is logged
     earlier: Sequence[str] = ()  # lines that were logged before
+
+    def tell_log(self) -> None:
+        """Have ``told`` get what this process logs, after what was logged before."""
+        for line in self.earlier:
+            self._tell(line)
+        log.listen(
+            lambda level, text: self._tell(f"{level.name.lower()}: {text}"), least=log.Level.INFO
+        )
+
+    def _tell(self, line: str) -> None:
+        with suppress(BlockingIOError, BrokenPipeError):  # nobody reads it
+            os.write(self.told, f"{line}\n".encode(errors="backslashreplace"))
 
 
 class Hub:
@@ -113,6 +126,9 @@ class Hub:
             plan, places = _plan_of(question), self._images.places
             ground = self._images.ground(request_of(plan, places), self._id_map)
             return lambda: run_keeper(plan, ground, child)
+        if question.task == NETWORK:
+            name = question.text("name")
+            return lambda: run_switch(name, child)
         raise MachineError(f"ask the hub: {question.task!r}: unknown")
 
     def _leave_hub(self, question: Question) -> None:

@@ -8,10 +8,9 @@ import json
 import os
 import select
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from rootrun import log
 from rootrun.annotation import TYPE_CHECKING
 from rootrun.attempt import Job, PreparedRoot, prepared_root
 from rootrun.dataclass import replace
@@ -28,6 +27,7 @@ from rootrun.sandbox.serving import Request as Question
 from rootrun.sandbox.wire import send, send_error
 from rootrun.testing.asking import question_of
 from rootrun.testing.images import MachineGround
+from rootrun.testing.network.hosts import with_hosts_file
 from rootrun.testing.plan import MachinePlan
 from rootrun.testing.tasks import do_task
 
@@ -45,12 +45,7 @@ _IN_CONTAINER = {
 
 def run_keeper(plan: MachinePlan, ground: MachineGround, child: "Child") -> None:
     """Keep the machine of ``plan`` until nobody asks for it any more."""
-    for line in child.earlier:
-        _tell(child.told, line)
-    log.listen(
-        lambda level, text: _tell(child.told, f"{level.name.lower()}: {text}"),
-        least=log.Level.INFO,
-    )
+    child.tell_log()
     with told_as(SandboxError, "enter namespaces", "/"):
         syscalls.unshare(syscalls.CLONE_NEWNS)
     syscalls.hide_command_line("rootrun-machine")
@@ -58,6 +53,9 @@ def run_keeper(plan: MachinePlan, ground: MachineGround, child: "Child") -> None
     with ExitStack() as cleanup:
         try:
             scratch = cleanup.enter_context(scratch_directory(request.scratch))
+            if plan.has_hosts:
+                request = with_hosts_file(ground.request, scratch)
+                ground = ground._replace(request=request)
             root = cleanup.enter_context(prepared_root(_job(ground), scratch=scratch))
         except BaseException as error:
             _refuse_all(child.questions, error, plan.name)
@@ -243,11 +241,6 @@ class Keeper:
 def _job(ground: MachineGround) -> Job:
     request, _, base, config, id_map = ground
     return Job(request, base, config, LayerPlan(()), id_map, None)
-
-
-def _tell(told: int, line: str) -> None:
-    with suppress(BlockingIOError, BrokenPipeError):  # nobody reads it
-        os.write(told, f"{line}\n".encode(errors="backslashreplace"))
 
 
 def _refuse_all(questions: int, error: BaseException, name: str) -> None:

@@ -11,8 +11,11 @@ from rootrun.testing.asking import Answer, Answers, ask
 from rootrun.testing.command import Command, Result, run_command
 from rootrun.testing.connection import Child, Connection, connection_to_hub, places_of
 from rootrun.testing.journal import open_journal
+from rootrun.testing.network.membership import Membership
+from rootrun.testing.network.network import Network
+from rootrun.testing.network.seats import Seat
 from rootrun.testing.options import MachineOptions
-from rootrun.testing.plan import MachinePlan, values_of
+from rootrun.testing.plan import MachinePlan, Places, values_of
 from rootrun.testing.task_names import BOOT, END, MACHINE, STATE
 
 ANSWERS_WITHIN_S = 60.0
@@ -23,16 +26,27 @@ _UNNOTED = {BOOT, STATE}  # a part of what is noted, and no change
 class MachineLink:
     """The way to a machine's keeper, once there is one."""
 
-    def __init__(self, plan: MachinePlan, options: MachineOptions) -> None:
+    def __init__(
+        self,
+        plan: MachinePlan,
+        options: MachineOptions,
+        networks: Sequence[Network | Seat] = (),
+    ) -> None:
         self.plan = plan
         self.options = options
         self.journal = open_journal(self)
         self._child: Child | None = None
+        self.membership = Membership(self, networks)
 
     @property
     def name(self) -> str:
         """The machine's name."""
         return self.plan.name
+
+    @property
+    def has_child(self) -> bool:
+        """Whether it was started, and not closed since."""
+        return self._child is not None
 
     @property
     def child(self) -> Child:
@@ -43,21 +57,26 @@ class MachineLink:
 
     def connection(self) -> Connection:
         """Return the hub for this machine."""
+        return connection_to_hub(self.places())
+
+    def places(self) -> Places:
+        """Return what machines of one hub have in common."""
         options = self.options
-        return connection_to_hub(
-            places_of(cache=options.cache_dir, tmpdir=options.tmpdir, id_map=options.idmap)
-        )
+        return places_of(cache=options.cache_dir, tmpdir=options.tmpdir, id_map=options.idmap)
 
     def start(self, *, deadline_s: float) -> None:
         """Make the keeper, if there is none, and have it boot the machine."""
         what = f"start machine {self.name}"
         with self.journal.noting("start"):
+            self.membership.prepare()
             if self._child is None:
                 self._child = self.connection().start_child(
                     MACHINE, {"plan": values_of(self.plan)}, deadline_s=deadline_s, what=what
                 )
             try:
+                self.membership.tell_names()
                 self.ask(BOOT, deadline_s=deadline_s, what=what)
+                self.membership.plug()
             except BaseException:
                 self.close()
                 raise
@@ -74,6 +93,12 @@ class MachineLink:
 
     def close(self) -> None:
         """End the machine, and wait until nothing of it is left."""
+        try:
+            self._end()
+        finally:
+            self.membership.leave()
+
+    def _end(self) -> None:
         child, self._child = self._child, None
         if child is None:
             return

@@ -1,7 +1,6 @@
 """A machine under test."""
 
 import os
-import re
 import shlex
 import time
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,8 @@ from rootrun.errors import CommandError, UsageError
 from rootrun.testing import files, ports
 from rootrun.testing.command import Command, Result
 from rootrun.testing.link import ANSWERS_WITHIN_S, MachineLink
+from rootrun.testing.names import check_host_name
+from rootrun.testing.network import Network, Seat
 from rootrun.testing.options import MachineOptions, plan_of
 from rootrun.testing.task_names import CRASH, SHUT_DOWN
 from rootrun.testing.waiting import wait_until
@@ -18,7 +19,6 @@ TIMEOUT_S = 900.0  # as the driver of NixOS has it
 
 _BOOTS_WITHIN_S = 300.0  # with an image to be unpacked
 _GRACE_S = 5.0
-_NAME = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 
 
 class Machine:
@@ -33,13 +33,13 @@ class Machine:
         image: str | os.PathLike[str],
         *,
         name: str = "machine",
+        networks: Sequence[Network | Seat] = (),
         options: MachineOptions | None = None,
     ) -> None:
-        if not re.fullmatch(_NAME, name):
-            raise UsageError(f"machine: {name!r}: not a host name of lower-case letters and digits")
-        self.name = name
+        self.name = check_host_name("machine", name)
         options = options or MachineOptions()
-        self._link = MachineLink(plan_of(name, image, options, has_hosts=False), options)
+        plan = plan_of(name, image, options, has_hosts=bool(networks))
+        self._link = MachineLink(plan, options, networks)
 
     def __enter__(self) -> "Machine":
         self.start()
@@ -139,6 +139,14 @@ class Machine:
         """Shut the machine down and start it again."""
         self.shutdown(grace=grace)
         self.start()
+
+    def block(self) -> None:
+        """Pull the plugs of all its networks."""
+        self._link.membership.set_links(up=False)
+
+    def unblock(self) -> None:
+        """Put the plugs of all its networks back."""
+        self._link.membership.set_links(up=True)
 
     def close(self) -> None:
         """End the machine and remove its files; nothing happens if it is gone."""

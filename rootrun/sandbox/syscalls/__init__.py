@@ -36,6 +36,7 @@ from rootrun.sandbox.syscalls.mounting import (
     open_socket,
     pivot_root,
     set_hostname,
+    setns,
     umount2,
     unshare,
 )
@@ -95,6 +96,7 @@ __all__ = [
     "read_string",
     "reset_internal_signals",
     "set_hostname",
+    "setns",
     "statx",
     "syscall",
     "umount2",

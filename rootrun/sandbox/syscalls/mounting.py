@@ -28,6 +28,7 @@ MNT_DETACH = 2
 UMOUNT_NOFOLLOW = 8
 
 libc.unshare.argtypes = [c_int]
+libc.setns.argtypes = [c_int, c_int]
 libc.mount.argtypes = [pointer, pointer, pointer, c_ulong, pointer]
 libc.umount2.argtypes = [pointer, c_int]
 libc.pivot_root.argtypes = [pointer, pointer]
@@ -38,6 +39,11 @@ libc.socket.argtypes = [c_int, c_int, c_int]
 def unshare(flags: int) -> None:
     """Move this process into new namespaces (unshare(2)); CLONE_NEWPID counts for children."""
     checked(libc.unshare(flags), "unshare")
+
+
+def setns(fd: int, kind: int) -> None:
+    """Move this process into the namespace of ``fd``, which is of ``kind`` CLONE_NEW... (setns(2))."""
+    checked(libc.setns(fd, kind), "setns")
 
 
 def mount(
