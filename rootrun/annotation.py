@@ -9,7 +9,7 @@ is made there by a lot of code. To who runs the program a ``Protocol`` is a plai
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from typing import NewType, NoReturn, Protocol, Self, TypeVar, cast
+    from typing import NewType, NoReturn, Protocol, Self, TypeVar, cast, overload
 else:
     Protocol = object
     NoReturn = Self = None
@@ -26,5 +26,18 @@ else:
         """Return ``value``."""
         return value
 
+    def overload(function: object) -> object:
+        """Return ``function``, which the last of its name replaces."""
+        return function
 
-__all__ = ["NewType", "NoReturn", "Protocol", "Self", "TYPE_CHECKING", "TypeVar", "cast"]
+
+__all__ = [
+    "NewType",
+    "NoReturn",
+    "Protocol",
+    "Self",
+    "TYPE_CHECKING",
+    "TypeVar",
+    "cast",
+    "overload",
+]

@@ -24,7 +24,9 @@ from rootrun.namedtuple import NamedTuple
 from rootrun.sandbox.channel import InnerChannel
 from rootrun.sandbox.execution import execute_step
 from rootrun.sandbox.init import reap_ended
+from rootrun.sandbox.limits import pids_error
 from rootrun.sandbox.packets import receive_packet, send_packet, socket_of
+from rootrun.sandbox.signalling import kill_session, pids, signal_to, stop_all
 from rootrun.sandbox.spec import CommandStep, ContainerSpec
 from rootrun.sandbox.usage import UsageWatch
 from rootrun.sandbox.wire import encode, send, send_error
@@ -39,12 +41,7 @@ KILL, PAUSE, RESUME, USAGE, SHUT_DOWN = "kill", "pause", "resume", "usage", "shu
 _TIOCSPTLCK = 0x40045431  # unlocks the terminal of a master (ioctl_tty(2))
 _TIOCGPTPEER = 0x5441  # Linux 4.13: the terminal of a master, by no name
 _EXIT_NOT_STARTED = 127
-_ANY = "a command"
-_STILL_WITHIN_S = 2.0
-_PAUSE_S = 0.001
-_STOPPED = b"TtZXD"  # D: waits for a child of vfork(2), which is stopped itself, or for the disk
-_STOPPED_BEFORE = b"TtZX"
-_AWAKE = b"RS"
+_STANDARD = 3  # descriptors; one more is open until the command is executed
 
 
 class Request(NamedTuple):
@@ -75,6 +72,7 @@ def serve(spec: ContainerSpec, channel: InnerChannel, usage: UsageWatch) -> None
 class _Server:
     def __init__(self, spec: ContainerSpec, channel: InnerChannel, usage: UsageWatch) -> None:
         self._spec = spec
+        self._name = f"machine {spec.hostname}"
         self._channel = channel
         self._usage = usage
         self._requests = socket_of(channel.requests)
@@ -88,7 +86,7 @@ class _Server:
         for fd in (self._requests.fileno(), woken):
             poller.register(fd, select.POLLIN)
         while not self._is_over():
-            self._usage.look(_ANY)
+            self._usage.look(self._name)
             for fd, _ in poller.poll(self._pause_s() * 1000):
                 if fd == woken:
                     os.read(woken, 512)
@@ -124,7 +122,7 @@ class _Server:
         return True
 
     def _start(self, request: Request) -> None:
-        pid = os.fork()
+        pid = self._fork()
         if pid == 0:
             signal.set_wakeup_fd(-1)
             try:
@@ -136,19 +134,26 @@ class _Server:
         self._answers[pid] = request.answer
         send(request.answer, "started", pid)
 
+    def _fork(self) -> int:
+        try:
+            return os.fork()
+        except BlockingIOError as error:
+            raise pids_error(self._name, self._spec.limits.pids) from error
+
     def _do(self, request: Request) -> None:
         match request.task:
             case "kill":
-                _kill_session(request.number("pid"), request.number("signal"))
+                count = kill_session(request.number("pid"), request.number("signal"))
+                send(request.answer, "done", count)
+                return
             case "pause":
-                self._paused = _stop_all()
+                self._paused = stop_all()
             case "resume":
                 for pid in self._paused:
-                    _signal(pid, signal.SIGCONT)
+                    signal_to(pid, signal.SIGCONT)
                 self._paused = []
             case "usage":
-                counts = self._usage.peak_memory_bytes, self._usage.started_count()
-                send(request.answer, "usage", *counts)
+                send(request.answer, "usage", *self._usage.used())
                 return
             case "network namespace":
                 namespace = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
@@ -175,7 +180,7 @@ class _Server:
         """Say whether the end that was asked for has come: then what is left is to be killed."""
         if self._end_s is None:
             return False
-        return time.monotonic() >= self._end_s or not _pids()
+        return time.monotonic() >= self._end_s or not pids()
 
 
 def _wake_on_children() -> int:
@@ -202,7 +207,7 @@ def _work(request: Request, spec: ContainerSpec, channel: InnerChannel) -> None:
     if request.task == TERMINAL:
         _take_terminal(request)
     else:
-        for number, fd in enumerate(request.descriptors):
+        for number, fd in enumerate(request.descriptors[:_STANDARD]):
             os.dup2(fd, number)
     step = CommandStep(tuple(str(word) for word in _list(request.values["argv"])))
     chosen = replace(
@@ -252,45 +257,3 @@ def _list(value: object) -> Sequence[object]:
 
 def _words(value: object) -> dict[str, str]:
     return {str(k): str(v) for k, v in value.items()} if isinstance(value, dict) else {}
-
-
-def _pids() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdecimal() and name != "1"]
-
-
-def _stat_of(pid: int) -> list[bytes]:
-    """Return the fields of /proc/PID/stat from the third on; nothing for one that is gone."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()
-    except OSError:
-        return []
-
-
-def _signal(pid: int, number: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, number)
-
-
-def _kill_session(leader: int, number: int) -> None:
-    """Send a signal to all processes of the session that ``leader`` started, and below."""
-    for pid in _pids():
-        fields = _stat_of(pid)
-        if fields and leader in (pid, int(fields[3])):  # it may be about to make the session
-            _signal(pid, number)
-
-
-def _stop_all() -> list[int]:
-    """Stop all processes, and return which were not stopped before, once all stand still."""
-    asleep = {pid for pid in _pids() if _state(pid) in _STOPPED_BEFORE}
-    with suppress(ProcessLookupError):
-        os.kill(-1, signal.SIGSTOP)  # at once: nobody can fork out of it
-    end_s = time.monotonic() + _STILL_WITHIN_S
-    while any(_state(pid) in _AWAKE for pid in _pids()) and time.monotonic() < end_s:
-        time.sleep(_PAUSE_S)
-    return [pid for pid in _pids() if pid not in asleep]  # with those that came in between
-
-
-def _state(pid: int) -> bytes:
-    fields = _stat_of(pid)
-    return fields[0] if fields else b"X"

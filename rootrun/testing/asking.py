@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from rootrun.annotation import TYPE_CHECKING
-from rootrun.errors import MachineError, MachineTimeoutError
+from rootrun.errors import MachineGoneError, MachineTimeoutError
 from rootrun.namedtuple import NamedTuple
 from rootrun.sandbox.packets import open_packets, receive_packet, send_packet, socket_of
 from rootrun.sandbox.serving import Request
@@ -66,10 +66,10 @@ class Answers:
         return Answer(message, descriptors)
 
     def only(self, deadline_s: float | None, *, what: str) -> Answer:
-        """Return the next one; raise ``MachineError`` if there is none."""
+        """Return the next one; raise ``MachineGoneError`` if there is none."""
         answer = self.next(deadline_s, what=what)
         if answer is None:
-            raise MachineError(f"{what}: the process that was asked has ended")
+            raise MachineGoneError(f"{what}: the process that was asked has ended")
         return answer
 
 
@@ -90,7 +90,7 @@ def ask(
 ) -> Answers:
     """Ask who is at the other end of ``asked``; several threads may, at once."""
     receiver, sender = open_packets()
-    content = json.dumps({**(values or {}), "task": task}).encode()
+    content = packed({**(values or {}), "task": task})
     try:
         send_packet(asked, content, [*descriptors, sender])
     except (BrokenPipeError, ConnectionResetError):
@@ -101,6 +101,11 @@ def ask(
     finally:
         os.close(sender)
     return Answers(receiver)
+
+
+def packed(values: Mapping[str, object]) -> bytes:
+    """Return the content of a question; text other than ASCII takes as much room as it has."""
+    return json.dumps(values, ensure_ascii=False).encode(errors="surrogatepass")
 
 
 def question_of(content: bytes, descriptors: Sequence[int]) -> Request:

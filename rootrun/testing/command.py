@@ -4,26 +4,33 @@ import os
 import select
 import signal
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
 from rootrun.annotation import TYPE_CHECKING
 from rootrun.errors import (
     EXIT_SIGNAL_BASE,
+    CommandError,
+    LimitError,
     MachineError,
+    MachineGoneError,
     MachineTimeoutError,
     RootrunError,
     ScriptError,
+    UsageError,
 )
 from rootrun.namedtuple import NamedTuple
 from rootrun.sandbox.serving import EXECUTE, KILL
 from rootrun.testing.asking import Answers, ask
+from rootrun.testing.report import output_told, state_told
 
 if TYPE_CHECKING:
     import _socket
 
 _CHUNK_BYTES = 1 << 16
 _KILLED_WITHIN_S = 5.0
+_LONGEST_WORD_BYTES = (128 << 10) - 1  # MAX_ARG_STRLEN without the NUL (execve(2))
+_LONGEST_NAMED = 400
 
 
 class Result(NamedTuple):
@@ -44,13 +51,39 @@ class Command(NamedTuple):
     stdin: int | None = None  # a descriptor; None: /dev/null
 
     def values(self) -> dict[str, object]:
-        """As init is told."""
+        """As init is told; raises UsageError for what no program can be given."""
+        for word in (*self.argv, *(self.environment or {}).values()):
+            size = len(os.fsencode(word))
+            if size > _LONGEST_WORD_BYTES:
+                raise UsageError(
+                    f"command: {short(word)!r}: of {size} bytes, of which the kernel takes "
+                    f"{_LONGEST_WORD_BYTES}",
+                    hint="write it to a file of the machine, and run that",
+                )
+            if "\0" in word:
+                raise UsageError(f"command: {short(word)!r}: holds a NUL")
         return {
             "argv": [*self.argv],
             "environment": dict(self.environment or {}),
             "working_directory": self.working_directory,
             "user": self.user,
         }
+
+
+def short(text: str) -> str:
+    """Return ``text`` as an error may name it."""
+    return text if len(text) <= _LONGEST_NAMED else f"{text[:_LONGEST_NAMED]}..."
+
+
+@contextmanager
+def told_as_command(what: str) -> Iterator[None]:
+    """Turn a refusal to start a command into a ``CommandError`` about ``what``."""
+    try:
+        yield
+    except (MachineError, LimitError, UsageError):  # these tell more than that it did not start
+        raise
+    except RootrunError as error:
+        raise CommandError(f"{what}: {error}", hint=error.hint) from error
 
 
 def run_command(
@@ -61,22 +94,24 @@ def run_command(
     What it left running goes on, and what that writes later is lost. Raises
     ``MachineTimeoutError`` after ``timeout_s``. Then, and if Ctrl-C or another exception comes in
     between, its processes are killed, but for those that have left its session. Raises
-    ``MachineError`` if the machine ends first.
+    ``MachineGoneError`` if the machine ends first.
     """
     deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
     with _Collector() as collector:
-        with _asked(machine, command, collector) as answers:
+        with told_as_command(what), _asked(machine, command, collector) as answers:
             try:
                 status = _wait(answers, collector, deadline_s, what=what)
             except MachineTimeoutError:
                 collector.drain()
-                _kill(machine, answers, collector.pid)
-                raise MachineTimeoutError(
-                    f"{what}: longer than {timeout_s:g} s{_shown(collector)}"
-                ) from None
+                told = output_told(collector.text(0), collector.text(1))
+                try:
+                    told += state_told(machine, collector.pid)
+                finally:
+                    _kill(machine, answers, collector.pid)
+                raise MachineTimeoutError(f"{what}: longer than {timeout_s:g} s{told}") from None
             except ScriptError as error:  # it was not to be found, or not executable
                 return Result(error.exit_code, collector.text(0), f"{error}\n")
-            except MachineError:
+            except RootrunError:
                 raise
             except BaseException:  # Ctrl-C, above all
                 _kill(machine, answers, collector.pid)
@@ -162,7 +197,7 @@ def _wait(answers: Answers, collector: _Collector, deadline_s: float | None, *, 
                 continue
             answer = answers.next(deadline_s, what=what)
             if answer is None:
-                raise MachineError(f"{what}: the machine has ended")
+                raise MachineGoneError(f"{what}: the machine has ended")
             kind, (value, *_) = answer.message
             if kind == "started":
                 collector.pid = int(value or 0)
@@ -180,8 +215,3 @@ def _kill(machine: "_socket.socket", answers: Answers, pid: int) -> None:
         values = {"pid": pid, "signal": int(signal.SIGKILL)}
         with ask(machine, KILL, values) as killed:
             killed.only(deadline_s, what="kill a command")
-
-
-def _shown(collector: _Collector) -> str:
-    written = "".join(f"\n{collector.text(number).rstrip()}" for number in range(2))
-    return f"; until then it wrote:{written}" if written.strip() else ""

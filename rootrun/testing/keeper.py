@@ -4,7 +4,6 @@ Forked by the hub, in a mount namespace of its own, so that all its mounts end w
 part that the main process has in a run: it supervises the container, and answers for the kernel.
 """
 
-import json
 import os
 import select
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from pathlib import Path
 from rootrun.annotation import TYPE_CHECKING
 from rootrun.attempt import Job, PreparedRoot, prepared_root
 from rootrun.dataclass import replace
-from rootrun.errors import MachineError, RootrunError, SandboxError, told_as
+from rootrun.errors import MachineError, RootrunError
 from rootrun.plan import LayerPlan
 from rootrun.rootfs.scratch import scratch_directory
 from rootrun.sandbox import serving, syscalls
@@ -25,8 +24,9 @@ from rootrun.sandbox.packets import open_packets, receive_packet, send_packet, s
 from rootrun.sandbox.running import RunningContainer
 from rootrun.sandbox.serving import Request as Question
 from rootrun.sandbox.wire import send, send_error
-from rootrun.testing.asking import question_of
+from rootrun.testing.asking import packed, question_of
 from rootrun.testing.images import MachineGround
+from rootrun.testing.limits import MachineDisk, enter_own_namespaces
 from rootrun.testing.network.hosts import with_hosts_file
 from rootrun.testing.plan import MachinePlan
 from rootrun.testing.tasks import do_task
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     import _socket
 
     from rootrun.testing.hub import Child
+    from rootrun.testing.service_tasks import KeptService
+    from rootrun.testing.layers import Fork
 
 
 _IN_CONTAINER = {
@@ -43,15 +45,15 @@ _IN_CONTAINER = {
 }
 
 
-def run_keeper(plan: MachinePlan, ground: MachineGround, child: "Child") -> None:
+def run_keeper(plan: MachinePlan, ground: MachineGround, child: "Child", fork: "Fork") -> None:
     """Keep the machine of ``plan`` until nobody asks for it any more."""
     child.tell_log()
-    with told_as(SandboxError, "enter namespaces", "/"):
-        syscalls.unshare(syscalls.CLONE_NEWNS)
+    enter_own_namespaces(ground)
     syscalls.hide_command_line("rootrun-machine")
     request = ground.request
     with ExitStack() as cleanup:
         try:
+            ground = fork.laid_on(ground)
             scratch = cleanup.enter_context(scratch_directory(request.scratch))
             if plan.has_hosts:
                 request = with_hosts_file(ground.request, scratch)
@@ -82,6 +84,7 @@ class Keeper:
         self.root = root
         self.scratch = scratch
         self.cleanup = cleanup
+        self.disk = MachineDisk(root.rootfs, ground.request.sandbox.disk_bytes, plan.name)
         self.running: RunningContainer | None = None
         self.error: RootrunError | None = None  # that ended the machine
         self._spec = replace(
@@ -90,8 +93,10 @@ class Keeper:
             hostname=plan.name,
             environment={**root.spec.environment, **dict(plan.environment)},
         )
+        self.services: dict[int, KeptService] = {}  # all that were started, by number
         self._epoll = select.epoll()
         self._attended: dict[int, Callable[[], None]] = {}
+        self._asker: _socket.socket | None = None
         self._booting: int | None = None  # answer
         self._leaves = False  # the container: it is to end, or everything is
         self._is_over = False
@@ -101,7 +106,8 @@ class Keeper:
     def listening(self, questions: int, life: int) -> Iterator[None]:
         """Take questions in the block, from who asks for machines; and the end from the hub."""
         asker = socket_of(questions)
-        self.attend_to(questions, lambda: self._take(asker))
+        self._asker = asker
+        self.go_on()
         self.attend_to(life, self._end)
         yield
         asker.close()
@@ -133,13 +139,24 @@ class Keeper:
         del self._attended[fd]
         self._epoll.unregister(fd)
 
+    def hold(self) -> None:
+        """Take no questions until ``go_on``."""
+        assert self._asker is not None
+        self.forget(self._asker.fileno())
+
+    def go_on(self) -> None:
+        """Take questions again."""
+        asker = self._asker
+        assert asker is not None
+        self.attend_to(asker.fileno(), lambda: self._take(asker))
+
     def ask_init(self, task: str, values: dict[str, object], descriptors: list[int]) -> None:
         """Ask the container's init; the last of ``descriptors`` is for its answers.
 
         Raises ``MachineError`` if the machine is down, with the reason if it did not end well.
         """
         self._check_up()
-        self._forward(json.dumps({**values, "task": task}).encode(), descriptors)
+        self._forward(packed({**values, "task": task}), descriptors)
 
     def _check_up(self) -> None:
         if self.running is None:
@@ -156,9 +173,10 @@ class Keeper:
             init.close()
 
     def _attend(self, timeout_s: float | None) -> None:
-        for fd, _ in self._epoll.poll(timeout_s):
-            function = self._attended.get(fd)
-            if function is not None:
+        found = [(fd, self._attended.get(fd)) for fd, _ in self._epoll.poll(timeout_s)]
+        for fd, function in found:
+            # One before it may have closed the descriptor, and another have opened it.
+            if function is not None and self._attended.get(fd) is function:
                 function()
 
     def _end(self) -> None:
@@ -187,12 +205,14 @@ class Keeper:
                 raise MachineError(f"machine {self.plan.name}: is up")
             case "boot":
                 self._booting = os.dup(question.answer)
+            case "end told":
+                self._await_end(question, ends=False)
             case "state":
                 self.ask_init(serving.RESUME, {}, descriptors)
             case "shut down":
                 self._shut_down(question)
             case "crash":
-                self._leave(question)
+                self._await_end(question, ends=True)
             case "end":
                 self._end()
                 os.dup(question.answer)  # open as long as this process is: its end is the answer
@@ -208,38 +228,44 @@ class Keeper:
             os.close(unheard)
         self._waiting.append(os.dup(question.answer))
 
-    def _leave(self, question: Question) -> None:
+    def _await_end(self, question: Question, *, ends: bool) -> None:
+        """Tell how the container ended, once it has: now, if that ``ends`` it."""
         if self.running is None:
-            send(question.answer, "done")
+            self._tell_end(question.answer)
             return
-        self._leaves = True
+        self._leaves = self._leaves or ends
         self._waiting.append(os.dup(question.answer))
 
     def _run_container(self, answer: int) -> None:
         self._booting, self._leaves, self.error = None, False, None
         try:
             with (
+                self.disk.watching() as alongside,
                 kept_limits(self._spec.limits, self._spec.id_map) as keeping,
                 started_container(self._spec, mount_plan(self._spec), keeping) as running,
             ):
                 self.running = running
-                # Init answers once it serves. If it never does, nobody holds the socket any more.
-                self.ask_init(serving.RESUME, {}, [answer])
-                os.close(answer)
-                if running.wait(None, caller=self):
+                self.ask_init(serving.RESUME, {}, [answer])  # it answers once it serves
+                if running.wait(None, alongside, caller=self):
                     running.outcome(f"machine {self.plan.name}", wall_s=0.0)
         except RootrunError as error:
             self.error = error
         finally:
             self.running = None
-        for waiting in self._waiting:
-            send(waiting, "done")
+        for waiting in (answer, *self._waiting):
+            self._tell_end(waiting)
             os.close(waiting)
         self._waiting.clear()
 
+    def _tell_end(self, answer: int) -> None:
+        if self.error is None:
+            send(answer, "done")
+        else:
+            send_error(answer, self.error, stage="run")
+
 
 def _job(ground: MachineGround) -> Job:
-    request, _, base, config, id_map = ground
+    request, _, base, config, id_map, _ = ground
     return Job(request, base, config, LayerPlan(()), id_map, None)
 
 

@@ -5,22 +5,24 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 
-from rootrun.errors import MachineError
+from rootrun.errors import MachineError, MachineTimeoutError, RootrunError
 from rootrun.sandbox.serving import OPEN
 from rootrun.testing.asking import Answer, Answers, ask
 from rootrun.testing.command import Command, Result, run_command
 from rootrun.testing.connection import Child, Connection, connection_to_hub, places_of
+from rootrun.testing.ending import explained
 from rootrun.testing.journal import open_journal
 from rootrun.testing.network.membership import Membership
 from rootrun.testing.network.network import Network
 from rootrun.testing.network.seats import Seat
 from rootrun.testing.options import MachineOptions
 from rootrun.testing.plan import MachinePlan, Places, values_of
-from rootrun.testing.task_names import BOOT, END, MACHINE, STATE
+from rootrun.testing.report import services_told
+from rootrun.testing.task_names import BOOT, END, MACHINE, SERVICE, START_SERVICE, STATE
 
 ANSWERS_WITHIN_S = 60.0
 
-_UNNOTED = {BOOT, STATE}  # a part of what is noted, and no change
+_UNNOTED = {BOOT, STATE, SERVICE, START_SERVICE}  # a part of what is noted, or no change
 
 
 class MachineLink:
@@ -68,18 +70,30 @@ class MachineLink:
         """Make the keeper, if there is none, and have it boot the machine."""
         what = f"start machine {self.name}"
         with self.journal.noting("start"):
+            is_new = self._child is None
             self.membership.prepare()
             if self._child is None:
-                self._child = self.connection().start_child(
-                    MACHINE, {"plan": values_of(self.plan)}, deadline_s=deadline_s, what=what
-                )
+                self.make({}, deadline_s=deadline_s)
             try:
                 self.membership.tell_names()
                 self.ask(BOOT, deadline_s=deadline_s, what=what)
                 self.membership.plug()
             except BaseException:
-                self.close()
+                if is_new:
+                    self.close()
                 raise
+
+    def make(
+        self, values: Mapping[str, object], *, deadline_s: float, descriptors: Sequence[int] = ()
+    ) -> None:
+        """Have the hub start a keeper; ``values`` and ``descriptors`` go beside the plan."""
+        self._child = self.connection().start_child(
+            MACHINE,
+            {**values, "plan": values_of(self.plan)},
+            deadline_s=deadline_s,
+            what=f"start machine {self.name}",
+            descriptors=descriptors,
+        )
 
     def is_up(self) -> bool:
         """Say whether commands can run."""
@@ -87,7 +101,9 @@ class MachineLink:
             return False
         try:
             self.ask(STATE, what=f"look at machine {self.name}")
-        except MachineError:
+        except MachineTimeoutError:
+            raise
+        except RootrunError:  # the reason why it is down
             return False
         return True
 
@@ -126,7 +142,11 @@ class MachineLink:
         if deadline_s is None:
             deadline_s = time.monotonic() + ANSWERS_WITHIN_S
         noted = nullcontext() if task in _UNNOTED else self.journal.noting(task)
-        with noted, self.answers(task, values, descriptors=descriptors) as answers:
+        with (
+            noted,
+            explained(self.child),
+            self.answers(task, values, descriptors=descriptors) as answers,
+        ):
             return answers.only(deadline_s, what=what)
 
     def answers(
@@ -142,10 +162,15 @@ class MachineLink:
     def run(self, command: Command, *, timeout_s: float | None, what: str) -> Result:
         """Run ``command``; see ``run_command``."""
         with self.journal.noting(what.removeprefix(f"{self.name}: ")) as event:
-            result = run_command(self.child.questions, command, timeout_s=timeout_s, what=what)
+            with explained(self.child) as questions:
+                result = run_command(questions, command, timeout_s=timeout_s, what=what)
             event.outcome = f"status {result.status}"
             event.keep_output(result.stdout, result.stderr)
         return result
+
+    def services_told(self) -> str:
+        """Return how the services are, for an error: lines, or nothing where there are none."""
+        return services_told(self._child.questions) if self._child else ""
 
     def open(self, path: str, flags: int, mode: int = 0) -> int:
         """Open a file or directory as root of the machine sees it; return a descriptor of ours."""
@@ -156,7 +181,7 @@ class MachineLink:
         is_noted = not path.startswith("/proc/")
         verb = "read" if flags & os.O_ACCMODE == os.O_RDONLY else "write"
         noted = self.journal.noting(f"{verb} {path}") if is_noted else nullcontext()
-        with noted, self.answers(OPEN, values) as answers:
+        with noted, explained(self.child), self.answers(OPEN, values) as answers:
             while True:
                 answer = answers.only(deadline_s, what=what)
                 if answer.descriptors:

@@ -1,17 +1,24 @@
 """A machine under test."""
 
+import copy
 import os
 import shlex
 import time
 from collections.abc import Mapping, Sequence
 
-from rootrun.errors import CommandError, UsageError
+from rootrun.annotation import overload
+from rootrun.errors import CommandError
 from rootrun.testing import files, ports
-from rootrun.testing.command import Command, Result
+from rootrun.testing.changes import Change, changes_of
+from rootrun.testing.command import Command, Result, short
+from rootrun.testing.commit import CommitOptions, Committed, commit
+from rootrun.testing.fork import forked_link
 from rootrun.testing.link import ANSWERS_WITHIN_S, MachineLink
 from rootrun.testing.names import check_host_name
 from rootrun.testing.network import Network, Seat
 from rootrun.testing.options import MachineOptions, plan_of
+from rootrun.testing.report import output_told
+from rootrun.testing.service import Service, Start
 from rootrun.testing.task_names import CRASH, SHUT_DOWN
 from rootrun.testing.waiting import wait_until
 
@@ -48,10 +55,36 @@ class Machine:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def start(self, *, timeout: float = _BOOTS_WITHIN_S) -> None:
-        """Boot the machine; nothing happens if it is up."""
+    @overload
+    def start(self, *, timeout: float = _BOOTS_WITHIN_S) -> None: ...
+
+    @overload
+    def start(
+        self,
+        command: str,
+        *,
+        name: str | None = None,
+        user: str | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> Service: ...
+
+    def start(
+        self,
+        command: str | None = None,
+        *,
+        name: str | None = None,
+        user: str | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float = _BOOTS_WITHIN_S,
+    ) -> Service | None:
+        """Boot the machine, if it is down; or start ``command`` as a service of one that is up."""
+        if command is not None:
+            return Service(self._link, Start(command, name, user, cwd, env), timeout=timeout)
         if not self._link.is_up():
             self._link.start(deadline_s=time.monotonic() + timeout)
+        return None
 
     def execute(
         self,
@@ -64,7 +97,7 @@ class Machine:
     ) -> Result:
         """Run ``command``, a line for the shell, and return its status, stdout and stderr."""
         line = Command(["/bin/sh", "-c", command], env, cwd, user)
-        return self._link.run(line, timeout_s=timeout, what=f"{self.name}: {command}")
+        return self._link.run(line, timeout_s=timeout, what=f"{self.name}: {short(command)}")
 
     def succeed(self, *commands: str, timeout: float | None = TIMEOUT_S) -> str:
         """Run ``commands`` one after the other and return what they wrote to stdout.
@@ -76,6 +109,14 @@ class Machine:
     def fail(self, *commands: str, timeout: float | None = TIMEOUT_S) -> str:
         """Run ``commands``, each of which must not end with status 0; return their stdout."""
         return "".join(self._expect(command, timeout, succeeds=False) for command in commands)
+
+    def shell_interact(
+        self, command: str | Sequence[str] | None = None, *, user: str | None = None
+    ) -> int:
+        """Run a shell of the image, or ``command``, at our terminal; return its status."""
+        from rootrun.testing.terminal import interact, shell_of  # few tests do
+
+        return interact(self._link, Command(shell_of(command), user=user))
 
     def wait_until_succeeds(self, command: str, *, timeout: float = TIMEOUT_S) -> str:
         """Run ``command`` again and again until it ends with status 0; return its stdout."""
@@ -125,6 +166,43 @@ class Machine:
         """Write a text file, UTF-8."""
         self.write_bytes(path, content.encode(), mode=mode)
 
+    def copy_to(
+        self, source: str | os.PathLike[str], destination: str, *, timeout: float = TIMEOUT_S
+    ) -> None:
+        """Copy a file or directory of the host in, as ``cp -r``: 0:0, with its mode."""
+        files.copy_to(self._link, source, destination, deadline_s=time.monotonic() + timeout)
+
+    def copy_from(
+        self, source: str, destination: str | os.PathLike[str], *, timeout: float = TIMEOUT_S
+    ) -> None:
+        """Copy a file or directory out, as ``cp -r``: the caller's, with its permissions."""
+        files.copy_from(self._link, source, destination, deadline_s=time.monotonic() + timeout)
+
+    def diff(self, *, timeout: float = TIMEOUT_S) -> Sequence[Change]:
+        """Return what changed since the start. What runs stands still meanwhile."""
+        return changes_of(self._link, deadline_s=time.monotonic() + timeout)
+
+    def commit(
+        self,
+        output: str | os.PathLike[str],
+        options: CommitOptions | None = None,
+        *,
+        timeout: float = TIMEOUT_S,
+    ) -> Committed:
+        """Write an image with the change as one more layer to ``output``, as ``-o`` takes it."""
+        options = options or CommitOptions()
+        return commit(self._link, output, options, deadline_s=time.monotonic() + timeout)
+
+    def fork(
+        self, name: str, *, networks: Sequence[Network | Seat] = (), timeout: float = TIMEOUT_S
+    ) -> "Machine":
+        """Return another machine, up, with the files as they are now; nothing runs in it."""
+        forked, deadline_s = copy.copy(self), time.monotonic() + timeout
+        forked.name = check_host_name("machine", name)
+        link = forked_link(self._link, name, networks, deadline_s=deadline_s)
+        forked._link = link  # noqa: SLF001 # it is one of us
+        return forked
+
     def shutdown(self, *, grace: float = _GRACE_S) -> None:
         """End all processes: SIGTERM, then after ``grace`` seconds SIGKILL. Files stay."""
         deadline_s = time.monotonic() + grace + ANSWERS_WITHIN_S
@@ -159,12 +237,14 @@ class Machine:
     def _expect(self, command: str, timeout: float | None, *, succeeds: bool) -> str:
         result = self.execute(command, timeout=timeout)
         if (result.status == 0) is not succeeds:
-            raise CommandError(self._told(command, result))
+            raise CommandError(self._outcome(command, result) + self._details(result))
         return result.stdout
 
-    def _told(self, command: str, result: Result) -> str:
-        output = "".join(f"\n{text.rstrip()}" for text in result[1:] if text.strip())
-        return f"{self.name}: {command}: ended with status {result.status}{output}"
+    def _outcome(self, command: str, result: Result) -> str:
+        return f"{self.name}: {short(command)}: ended with status {result.status}"
+
+    def _details(self, result: Result) -> str:
+        return output_told(result.stdout, result.stderr) + self._link.services_told()
 
     def _repeat(self, command: str, timeout: float, *, succeeds: bool) -> str:
         last = Result(0, "", "")
@@ -174,5 +254,10 @@ class Machine:
             last = self.execute(command, timeout=left_s)
             return (last.status == 0) is succeeds
 
-        wait_until(is_done, timeout_s=timeout, describe=lambda: self._told(command, last))
+        wait_until(
+            is_done,
+            timeout_s=timeout,
+            describe=lambda: self._outcome(command, last),
+            details=lambda: self._details(last),
+        )
         return last.stdout

@@ -7,6 +7,7 @@ from rootrun.errors import SandboxError
 from rootrun.namedtuple import NamedTuple
 from rootrun.testing.files import read_bytes
 from rootrun.testing.link import MachineLink
+from rootrun.testing.report import section
 from rootrun.testing.waiting import wait_until
 
 FILES = {"tcp": "/proc/net/tcp", "tcp6": "/proc/net/tcp6", "udp": "/proc/net/udp"}
@@ -69,5 +70,13 @@ def wait_for_port(
 
     state = "open" if is_open else "closed"
     wait_until(
-        is_done, timeout_s=timeout_s, describe=lambda: f"{link.name}: port {port}: is not {state}"
+        is_done,
+        timeout_s=timeout_s,
+        describe=lambda: f"{link.name}: port {port}: is not {state}",
+        details=lambda: _told(open_ports(link)) + link.services_told(),
     )
+
+
+def _told(found: list[OpenPort]) -> str:
+    lines = [f"{one.protocol} {one.address} port {one.port}" for one in found]
+    return section("open ports", "\n".join(lines) or "none")

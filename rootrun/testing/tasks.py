@@ -5,13 +5,28 @@ import importlib
 from rootrun.annotation import TYPE_CHECKING
 from rootrun.errors import MachineError
 from rootrun.sandbox.serving import Request as Question
-from rootrun.testing.task_names import HOSTS
+from rootrun.testing.task_names import (
+    COMMIT,
+    COPY_IN,
+    COPY_OUT,
+    DIFF,
+    HOSTS,
+    SAVE,
+    SERVICE,
+    SERVICES,
+    STACKS,
+    START_SERVICE,
+)
 
 if TYPE_CHECKING:
     from rootrun.testing.keeper import Keeper
 
 # The function ``answer`` of the module does the task and answers; few machines need most of them.
 _MODULES: dict[str, str] = {
+    **dict.fromkeys((DIFF, COMMIT, SAVE), "rootrun.testing.state_tasks"),
+    **dict.fromkeys((COPY_IN, COPY_OUT), "rootrun.testing.copy_tasks"),
+    **dict.fromkeys((START_SERVICE, SERVICE, SERVICES), "rootrun.testing.service_tasks"),
+    STACKS: "rootrun.testing.stacks",
     HOSTS: "rootrun.testing.network.hosts",
 }
 

@@ -39,8 +39,8 @@ with Machine("base.tar") as machine:
             tell(str(error))
 """
     assert run_harness(lone_workplace, source) == [
-        "machine: echo out; echo err >&2; exit 4: ended with status 4\nout\nerr",
-        "machine: echo fine: ended with status 0\nfine",
+        "machine: echo out; echo err >&2; exit 4: ended with status 4\nstdout:\n  out\nstderr:\n  err",
+        "machine: echo fine: ended with status 0\nstdout:\n  fine",
     ]
 
 
@@ -122,7 +122,7 @@ with Machine("base.tar") as machine:
     assert run_harness(lone_workplace, source) == [
         "now\n",
         "machine: test -e /tmp/never: ended with status 1: not within 0.2 s",
-        "machine: port 80: is not open: not within 0.2 s",
+        "machine: port 80: is not open: not within 0.2 s\nopen ports:\n  none",
     ]
 
 
