@@ -7,7 +7,8 @@ MAIN = Command(
     "",
     (
         "usage: rootrun [--from IMAGE] [OPTION ...] (--script FILE ... | -- COMMAND [ARG ...])",
-        "others: cache completion doctor export help layered merge prefetch pull push shell-image",
+        "others: cache completion doctor export help layered merge prefetch pull push",
+        "        shell-image test",
     ),
     (options.IMAGE, options.SANDBOX, options.LAYER_OF_ANY, options.OUTPUT, options.GENERAL),
     epilog="""\

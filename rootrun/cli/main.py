@@ -155,4 +155,14 @@ def _store_job_of(command: Command) -> Callable[[Options], int]:
             from rootrun.cli.shell_image import run_shell_image
 
             return run_shell_image
+    return _machine_job_of(command)
+
+
+def _machine_job_of(command: Command) -> Callable[[Options], int]:
+    """Do the same for what keeps machines."""
+    match command.name:
+        case "test":
+            from rootrun.cli.test import run_test
+
+            return run_test
     raise AssertionError(f"no such command: {command.name}")

@@ -268,7 +268,7 @@ GENERAL = Group(
         *MESSAGES,
         PROGRESS,
         switch("--timings", text="tell where the time went"),
-        HELP,
-        VERSION,
+        HELP._replace(help="show this, or the version"),
+        VERSION._replace(shares_row=True),
     ),
 )

@@ -113,6 +113,11 @@ class Options:
     uid: int | None
     gid: int | None
     home: str | None
+    test_script: Path
+    machines: list[tuple[str, str]]
+    from_image: str | None
+    interactive: bool
+    keep_going: bool
     command: tuple[str, ...]  # what stood behind --
 
 

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rootrun.annotation import TYPE_CHECKING
 from rootrun.errors import MachineError, UsageError
@@ -76,7 +76,13 @@ class Connection:
             raise
 
     def start_child(
-        self, task: str, values: Mapping[str, object], *, deadline_s: float, what: str
+        self,
+        task: str,
+        values: Mapping[str, object],
+        *,
+        deadline_s: float,
+        what: str,
+        descriptors: Sequence[int] = (),
     ) -> Child:
         """Have the hub start a process; raises what it refuses, with ``what`` in its timeout."""
         ours, theirs = open_packets()
@@ -84,7 +90,8 @@ class Connection:
         for fd in (reader, writer):
             os.set_blocking(fd, False)
         try:
-            with ask(self._questions, task, values, descriptors=[theirs, writer]) as answers:
+            sent = [theirs, writer, *descriptors]
+            with ask(self._questions, task, values, descriptors=sent) as answers:
                 started = answers.only(deadline_s, what=what)
         except BaseException:
             os.close(ours)
@@ -120,6 +127,13 @@ def connection_to_hub(places: Places) -> Connection:
         connection.leave()
         _CONNECTIONS[key] = connection
     return _CONNECTIONS[key]
+
+
+def close_connections() -> None:
+    """End the hubs of this process, with all machines and networks, and wait until that is done."""
+    own = [key for key in _CONNECTIONS if key[0] == os.getpid()]
+    for key in own:
+        _CONNECTIONS.pop(key).close()
 
 
 def places_of(

@@ -44,7 +44,7 @@ def plan_of(
     """Return the plan of a machine; raises UsageError for an image that is not there."""
     return MachinePlan(
         name=name,
-        image=_absolute(os.fspath(image)),
+        image=absolute_image(os.fspath(image)),
         image_ref=options.ref,
         architecture=options.architecture,
         rootfs=options.rootfs,
@@ -65,7 +65,7 @@ def plan_of(
     )
 
 
-def _absolute(image: str) -> str:
+def absolute_image(image: str) -> str:
     """Return the name of an image for a process that may be in another directory."""
     if image == NO_IMAGE:
         return image

@@ -1,0 +1,116 @@
+"""The machines and networks of one test script, from its start to its end."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+
+from rootrun.errors import (
+    HelperError,
+    ImageError,
+    LayerError,
+    LimitError,
+    MachineError,
+    NamespaceError,
+    OutputError,
+    StoreError,
+    UsageError,
+)
+from rootrun.testing.connection import close_connections
+from rootrun.testing.driver.observed import ObservedMachine
+from rootrun.testing.driver.plan import MachineSetup, TestPlan
+from rootrun.testing.driver.steps import Steps
+from rootrun.testing.machine import TIMEOUT_S, Machine
+from rootrun.testing.network.network import Network
+from rootrun.testing.options import MachineOptions
+from rootrun.testing.waiting import wait_until
+
+# No test can fail in these ways: they are rootrun's, or of who calls it.
+_OURS = (
+    *(HelperError, ImageError, LayerError, NamespaceError, OutputError, StoreError, UsageError),
+)
+
+
+class Driver:
+    """What a script has. A context manager: at its end nothing is left of them.
+
+    Machines start when they are first used, or by ``start_all``.
+    """
+
+    def __init__(self, plan: TestPlan, tell: Callable[[str], None]) -> None:
+        self.plan = plan
+        self.steps = Steps(tell, keeps_going=plan.keeps_going)
+        self.machines: list[Machine] = []
+        self.networks: list[Network] = [
+            Network(network.name, subnet=network.subnet) for network in plan.networks
+        ]
+        self._boots: list[BaseException] = []
+        self._cleanup = ExitStack()
+
+    def __enter__(self) -> "Driver":
+        with ExitStack() as cleanup:
+            cleanup.callback(close_connections)
+            for setup in self.plan.machines:
+                self._make(setup)
+            self._cleanup = cleanup.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # The hub ends what is below it at once; one after the other would take longer.
+        self._cleanup.close()
+        for network in self.networks:
+            network.close()
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of the machines."""
+        return [machine.name for machine in self.machines]
+
+    def start_all(self) -> None:
+        """Start the machines that are not up."""
+        for machine in self.machines:
+            machine.start()
+
+    def join_all(self, timeout: float = TIMEOUT_S) -> None:
+        """Wait until all machines are down."""
+
+        def are_down(_: float) -> bool:
+            return not any(machine.is_up() for machine in self.machines)
+
+        wait_until(are_down, timeout_s=timeout, describe=lambda: "join_all: machines are up")
+
+    def create_machine(
+        self,
+        image: str,
+        *,
+        name: str = "machine",
+        options: MachineOptions | None = None,
+        networks: Sequence[str] | None = None,
+    ) -> Machine:
+        """Return one more machine, on the networks of these names, or on all."""
+        on = None if networks is None else tuple(networks)
+        return self._make(MachineSetup(name, image, options or self.plan.options, on))
+
+    def is_ours(self, error: BaseException) -> bool:
+        """Say whether ``error`` is no failure of what is tested: a machine could not start, say."""
+        if isinstance(error, _OURS):
+            return True
+        return any(error is one for one in self._boots) and not isinstance(error, LimitError)
+
+    def messages(self) -> Iterator[tuple[str, str, str]]:
+        """Yield what rootrun logged about machines: name of the machine, level, text."""
+        for machine in self.machines:
+            with suppress(MachineError):  # it was never started, or is closed
+                for line in machine.messages().splitlines():
+                    level, _, text = line.partition(": ")
+                    yield machine.name, level, text
+
+    def _make(self, setup: MachineSetup) -> Machine:
+        if setup.name in self.names:
+            raise UsageError(f"machine: {setup.name!r}: there is one of this name")
+        on = [n for n in self.networks if setup.networks is None or n.name in setup.networks]
+        machine = Machine(setup.image, name=setup.name, options=setup.options, networks=on)
+        self._adopt(machine)
+        return machine
+
+    def _adopt(self, machine: Machine) -> None:
+        ObservedMachine(machine, self.steps, boots=self._boots, adopt=self._adopt)
+        self.machines.append(machine)
