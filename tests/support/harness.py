@@ -4,7 +4,7 @@ import json
 
 from tests.support.workplace import Workplace
 
-_PRELUDE = """
+PRELUDE = """
 import json, os, signal, sys, threading, time
 from pathlib import Path
 from rootrun.testing import *
@@ -20,6 +20,6 @@ def run_harness(workplace: Workplace, source: str) -> list[object]:
     """
     if not (workplace.path / "base.tar").exists():
         workplace.base()
-    done = workplace.python(_PRELUDE + source)
+    done = workplace.python(PRELUDE + source)
     assert done.returncode == 0, done.stderr.decode()
     return [json.loads(line) for line in done.stdout.splitlines()]

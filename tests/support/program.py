@@ -52,18 +52,21 @@ def run_python(
     stdin: bytes = b"",
 ) -> subprocess.CompletedProcess[bytes]:
     """Run Python ``source`` with the installed package importable, as ``run_rootrun`` does."""
+    return run_as(python_command(source), account=account, env=env, cwd=cwd, stdin=stdin)
+
+
+def python_command(source: str) -> list[str | Path]:
+    """Return the command that runs Python ``source`` with the installed package importable."""
     prelude = f"import sys; sys.path.insert(0, {os.fspath(installation() / 'lib')!r})\n"
-    argv: list[str | Path] = [_interpreter(), "-I", "-c", prelude + source]
-    return run_as(argv, account=account, env=env, cwd=cwd, stdin=stdin)
+    return [_interpreter(), "-I", "-c", prelude + source]
 
 
 def show_on_terminal(source: str, env: Mapping[str, str]) -> str:
     """Run Python ``source`` with a terminal as standard error, and return what it shows there."""
     controller, terminal = pty.openpty()
     try:
-        prelude = f"import sys; sys.path.insert(0, {os.fspath(installation() / 'lib')!r})\n"
         subprocess.run(
-            [_interpreter(), "-I", "-c", prelude + source],
+            python_command(source),
             stderr=terminal,
             env={**clean_environment(None), **env},
             timeout=TIMEOUT_S,
