@@ -49,7 +49,7 @@ def run(request: Request, *, progress: Progress) -> RunResult:
         log.info("id map: %s", describe(id_map))
         sweep_dead(scratch)
         progress.ended("namespaces")
-        sink = cleanup.enter_context(_open_output(request, image, scratch))
+        sink = cleanup.enter_context(open_output(request, image, scratch))
         progress.ended("open output")
         base = cleanup.enter_context(
             opened_base(
@@ -72,7 +72,8 @@ def run(request: Request, *, progress: Progress) -> RunResult:
         return replace(result, id_map=id_map.key)
 
 
-def _open_output(request: Request, image: Image, scratch: Path) -> AbstractContextManager[Sink]:
+def open_output(request: Request, image: Image, scratch: Path) -> AbstractContextManager[Sink]:
+    """Open what ``request`` writes to, for an image on top of ``image``."""
     return open_sink(
         request.output, base=image.layers, scratch=scratch, compression=request.compression
     )

@@ -130,7 +130,7 @@ class _LayerMaker:
             outcome = first.run(alongside=[copying])
             progress.ended("script", part=job.plan.name)
             with told_as(LayerError, "pack the layer", scratch):
-                layer = _pack(first.changes, self._ground, progress=progress)
+                layer = pack_changes(first.changes, self._ground, progress=progress)
             if job.request.is_checked:
                 _check(job, first, layer, scratch=scratch, started_s=started_s)
                 progress.ended("second run")
@@ -168,7 +168,7 @@ def _check(
     )
 
 
-def _pack(
+def pack_changes(
     changes: Callable[[DiffNotes], Iterable[Change]], ground: Ground, *, progress: Progress
 ) -> LayerResult:
     """Pack what the run changed, and tell what the layer does not keep."""

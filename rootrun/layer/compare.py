@@ -225,7 +225,7 @@ class Comparison:
         if (
             true.mode != old.mode
             or dict(true.xattrs) != old_xattrs
-            or (owner_is_new and self._policy.owner_counts)
+            or self._policy.counts(true, old)
         ):
             return self.rewritten(true)
         if owner_is_new and self._policy.owner is OwnerRule.ROOT:
@@ -237,7 +237,7 @@ class Comparison:
         if self._policy.owner is OwnerRule.ROOT and (entry.uid, entry.gid) != (0, 0):
             self._notes.dropped_owners += 1
         uid, gid = self._policy.owner_of(entry.uid, entry.gid)
-        return replace(entry, uid=uid, gid=gid, mtime_s=self._policy.mtime_s)
+        return replace(entry, uid=uid, gid=gid, mtime_s=self._policy.mtime_of(entry.mtime_s))
 
     def _changed_content(
         self,

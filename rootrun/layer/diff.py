@@ -289,7 +289,8 @@ class _Walk:
     def _as_base(self, below: BaseEntry, entry: Entry) -> Entry:
         """Return the entry of an unchanged directory, which the disk has as ``entry``."""
         xattrs = entry.xattrs if below.disk_xattrs else below.entry.xattrs
-        return replace(below.entry, mtime_s=self._policy.mtime_s, xattrs=xattrs)
+        mtime_s = self._policy.mtime_of(entry.mtime_s)
+        return replace(below.entry, mtime_s=mtime_s, xattrs=xattrs)
 
     def _ancestors(self) -> Iterator[Change]:
         """Emit the unchanged directories above a change, once, as the base has them."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from enum import Enum
 
 from rootrun.dataclass import dataclass
-from rootrun.layer.entry import name_bytes
+from rootrun.layer.entry import Entry, name_bytes
 from rootrun.layer.header import USTAR, TarFormat
 from rootrun.namedtuple import NamedTuple
 
@@ -42,11 +42,22 @@ class LayerPolicy:
     uid: int = 0
     gid: int = 0
     shape: LayerShape = LayerShape()
+    keeps_mtimes: bool = False  # as they are; then a new one alone is a change
 
     @property
     def owner_counts(self) -> bool:
         """Whether a new owner alone is a change."""
         return self.owner is OwnerRule.KEEP
+
+    def counts(self, new: Entry, old: Entry) -> bool:
+        """Say whether ``new`` has another owner or time than ``old``, and that is a change."""
+        if self.keeps_mtimes and new.mtime_s != old.mtime_s:
+            return True
+        return self.owner_counts and (new.uid, new.gid) != (old.uid, old.gid)
+
+    def mtime_of(self, mtime_s: int) -> int:
+        """Return the time to write for a path that has ``mtime_s``."""
+        return mtime_s if self.keeps_mtimes else self.mtime_s
 
     def owner_of(self, uid: int, gid: int) -> tuple[int, int]:
         """Return the owner to write for a changed path that belongs to ``uid``:``gid``."""

@@ -26,8 +26,9 @@ from rootrun.sandbox.serving import Request as Question
 from rootrun.sandbox.userns import enter_namespaces
 from rootrun.sandbox.wire import send, send_error
 from rootrun.testing.asking import question_of
-from rootrun.testing.images import Images
+from rootrun.testing.images import Images, MachineGround
 from rootrun.testing.keeper import run_keeper
+from rootrun.testing.layers import Fork, LayerUsers
 from rootrun.testing.network.switch import run_switch
 from rootrun.testing.plan import MachinePlan, Places, plan_from, request_of
 from rootrun.testing.task_names import MACHINE, NETWORK
@@ -56,6 +57,13 @@ class Child(NamedTuple):
             os.write(self.told, f"{line}\n".encode(errors="backslashreplace"))
 
 
+class _Machine(NamedTuple):
+    """What a machine stands on, for those that are forked from it."""
+
+    ground: MachineGround
+    layers: tuple[str, ...]
+
+
 class Hub:
     """Forks what is asked for, and reaps it."""
 
@@ -66,6 +74,8 @@ class Hub:
         self._images = images
         self._life, self._alive = os.pipe()
         self._children: dict[int, int] = {}  # pids, by pidfd
+        self._machines: dict[int, _Machine] = {}  # by the pid of the keeper
+        self._layers = LayerUsers(images.scratch)
 
     def serve(self) -> None:
         """Answer until the test process has gone, or wants no more."""
@@ -99,7 +109,7 @@ class Hub:
 
     def _start(self, question: Question) -> int:
         """Fork the process that is asked for, and return its pidfd."""
-        function = self._function(question)
+        function, machine = self._function(question)
 
         def run() -> None:
             self._leave_hub(question)
@@ -116,20 +126,36 @@ class Hub:
             pid = fork_child(run)
             pidfd = os.pidfd_open(pid)
             self._children[pidfd] = pid
+        if machine is not None:
+            self._machines[pid] = machine
+            self._layers.use(machine.layers)
         send(question.answer, "started", pid)
         return pidfd
 
-    def _function(self, question: Question) -> Callable[[], None]:
-        questions, told = question.descriptors
+    def _function(self, question: Question) -> "tuple[Callable[[], None], _Machine | None]":
+        questions, told, *saved = question.descriptors
         child = Child(questions, self._life, told, _EARLIER.lines)
         if question.task == MACHINE:
-            plan, places = _plan_of(question), self._images.places
-            ground = self._images.ground(request_of(plan, places), self._id_map)
-            return lambda: run_keeper(plan, ground, child)
+            plan = _plan_of(question)
+            ground = self._ground(plan, question)
+            fork = Fork(self._layers.place, plan.layers, saved[0] if saved else None)
+            machine = _Machine(ground, plan.layers)
+            return lambda: run_keeper(plan, ground, child, fork), machine
         if question.task == NETWORK:
             name = question.text("name")
-            return lambda: run_switch(name, child)
+            return (lambda: run_switch(name, child)), None
         raise MachineError(f"ask the hub: {question.task!r}: unknown")
+
+    def _ground(self, plan: MachinePlan, question: Question) -> MachineGround:
+        """Return what the machine stands on: a fork, on the very image of the one it is from."""
+        request = request_of(plan, self._images.places)
+        if not plan.layers:
+            return self._images.ground(request, self._id_map)
+        pid = question.values.get("parent")  # a fork that was closed cannot start again
+        parent = self._machines.get(pid) if isinstance(pid, int) else None
+        if parent is None:
+            raise MachineError(f"machine {plan.name}: the one that it was forked from has ended")
+        return parent.ground._replace(request=request)
 
     def _leave_hub(self, question: Question) -> None:
         """Close in a child what only the hub may hold open."""
@@ -138,8 +164,12 @@ class Hub:
             os.close(fd)
 
     def _reap(self, pidfd: int) -> None:
-        os.waitpid(self._children.pop(pidfd), 0)
+        pid = self._children.pop(pidfd)
+        os.waitpid(pid, 0)
         os.close(pidfd)
+        ended = self._machines.pop(pid, None)
+        if ended:
+            self._layers.leave(ended.layers)
 
     def _end_children(self) -> None:
         """Have all of them clean up, and wait for that."""

@@ -8,6 +8,7 @@ from rootrun.compose.base_image import Base, opened_base, opened_image
 from rootrun.errors import ImageError, told_as
 from rootrun.image.config import ImageConfig
 from rootrun.image.image import Image
+from rootrun.layer.stack import UnpackedLayer
 from rootrun.namedtuple import NamedTuple
 from rootrun.plan import check_before_run, planned_config
 from rootrun.progress import Silence
@@ -24,6 +25,7 @@ class MachineGround(NamedTuple):
     base: Base
     config: ImageConfig
     id_map: IdMap
+    forked: tuple[UnpackedLayer, ...] = ()  # on the image, each by a fork; in ``base`` too
 
 
 class _Opened(NamedTuple):
@@ -37,7 +39,7 @@ class Images:
     def __init__(self, places: Places, id_map: IdMap, *, scratch: Path, cleanup: ExitStack) -> None:
         self.places = places
         self._id_map = id_map
-        self._scratch = scratch
+        self.scratch = scratch
         self._cleanup = cleanup
         self._opened: dict[tuple[ImageChoice, object], _Opened] = {}
 
@@ -54,7 +56,7 @@ class Images:
         return MachineGround(request, image, base, config, id_map)
 
     def _open(self, choice: ImageChoice) -> _Opened:
-        scratch = self._scratch / f"image-{len(self._opened) + 1}"
+        scratch = self.scratch / f"image-{len(self._opened) + 1}"
         scratch.mkdir()
         with ExitStack() as opening:
             image = opening.enter_context(opened_image(choice, scratch=scratch))
