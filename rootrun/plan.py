@@ -185,7 +185,13 @@ def mount_points(request: Request, stack: LayerStack) -> list[MountPoint]:
     points = [MountPoint(path=EntryPath(name)) for name in _KERNEL_MOUNTS]
     for bind in request.sandbox.binds:
         place = inside(bind.destination, stack)
-        points.append(MountPoint(path=place, is_directory=os.path.isdir(bind.source)))
+        points.append(
+            MountPoint(
+                path=place,
+                is_directory=os.path.isdir(bind.source),
+                replaces_file=bind.covers_symlink,
+            )
+        )
     points += [MountPoint(path=inside(place, stack)) for place in request.sandbox.tmpfs]
     _refuse_doubles(points)
     if request.sandbox.network is NetworkMode.HOST:

@@ -28,6 +28,7 @@ class Bind:
     source: Path
     destination: str
     read_only: bool = False
+    covers_symlink: bool = False  # what the image has there may be one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

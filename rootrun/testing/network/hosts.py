@@ -56,7 +56,7 @@ def with_hosts_file(request: Request, scratch: Path) -> Request:
     file = scratch / _FILE
     file.write_text(with_networks(_LOCALHOST, ""), encoding="utf-8")
     file.chmod(0o644)
-    bind = Bind(source=file, destination=PATH)
+    bind = Bind(source=file, destination=PATH, covers_symlink=True)
     return replace(request, sandbox=replace(sandbox, binds=(*sandbox.binds, bind)))
 
 

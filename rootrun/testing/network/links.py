@@ -1,5 +1,6 @@
 """Links, bridges and addresses of network namespaces, by netlink (rtnetlink(7))."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -116,26 +117,19 @@ class Links:
             return self._index(self.netlink, name), self._index(self.netlink, other)
 
     def set_up(self, index: int, *, is_up: bool) -> None:
-        """Bring a link up or down; its other end sees that."""
-        with _told("set a link"):
+        """Bring a link up or down, unless it has gone with a machine; its other end sees that."""
+        with _unless_gone():
             self.netlink.link("set", index=index, state="up" if is_up else "down")
 
     def set_bridge(self, index: int, bridge: int) -> None:
         """Make a link a port of ``bridge`` and of no other one; 0: of none."""
-        with _told("move a link"):
+        with _unless_gone():
             self.netlink.link("set", index=index, master=bridge)
 
     def remove(self, index: int) -> None:
-        """Remove a link, if it is there yet."""
-        import errno
-
-        from pyroute2.netlink.exceptions import NetlinkError
-
-        try:
+        """Remove a link, and so its other end."""
+        with _unless_gone():
             self.netlink.link("del", index=index)
-        except NetlinkError as error:
-            if error.code != errno.ENODEV:
-                raise
 
     def _netlink_of(self, namespace: int) -> Netlink:
         syscalls.setns(namespace, syscalls.CLONE_NEWNET)
@@ -158,3 +152,15 @@ def _told(what: str) -> Iterator[None]:
         yield
     except NetlinkError as error:
         raise MachineError(f"{what}: {os.strerror(error.code)}") from error
+
+
+@contextmanager
+def _unless_gone() -> Iterator[None]:
+    """Pass over a link that is gone: it ends with the network namespace of its other end."""
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    try:
+        yield
+    except NetlinkError as error:
+        if error.code != errno.ENODEV:
+            raise MachineError(f"set a link: {os.strerror(error.code)}") from error
