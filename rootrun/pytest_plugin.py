@@ -13,7 +13,7 @@ import pytest
 from rootrun.annotation import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rootrun.testing.plugin import ImageFactory, MachineFactory
+    from rootrun.testing.plugin import ImageFactory, MachineFactory, NetworkFactory
 
 _MARKER = "rootrun"
 _LINE = f"{_MARKER}: needs machines of rootrun; skips with the reason where there can be none"
@@ -65,7 +65,7 @@ def pytest_runtest_makereport(
     if report.failed and "rootrun.testing.journal" in sys.modules:
         from rootrun.testing.plugin.failure import add_sections
 
-        add_sections(report, since_s=item.stash.get(_START_S, call.start))
+        add_sections(report, item, since_s=item.stash.get(_START_S, call.start))
     return report
 
 
@@ -76,6 +76,15 @@ def rootrun_machine(request: pytest.FixtureRequest) -> Iterator["MachineFactory"
     from rootrun.testing.plugin.settings import settings_of
 
     with MachineFactory(settings_of(request.config)) as factory:
+        yield factory
+
+
+@pytest.fixture
+def rootrun_network() -> Iterator["NetworkFactory"]:
+    """Make networks: ``rootrun_network("lan")``; the test's end closes them."""
+    from rootrun.testing.plugin import NetworkFactory
+
+    with NetworkFactory() as factory:
         yield factory
 
 

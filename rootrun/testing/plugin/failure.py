@@ -1,20 +1,26 @@
 """What the report of a failed test shows of its machines."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pytest
 
 from rootrun.errors import MachineError
 from rootrun.testing.journal import Event, Journal, journals
+from rootrun.testing.plugin.settings import settings_of
 
 _WITH_OUTPUT = 10  # events, the last ones
 
 
-def add_sections(report: pytest.TestReport, *, since_s: float) -> None:
+def add_sections(report: pytest.TestReport, item: pytest.Item, *, since_s: float) -> None:
     """Add a section for each machine that has done something since ``since_s`` (monotonic)."""
+    settings = settings_of(item.config)
     for journal in journals(since_s=since_s):
-        text = "\n".join(_lines(journal, since_s))
-        report.sections.append((f"rootrun machine {journal.name}", text))
+        lines = _lines(journal, since_s)
+        link = journal.link()
+        if link and settings.keeps:
+            lines.append(settings.kept.keep(link, test=item.nodeid))
+        report.sections.append((f"rootrun machine {journal.name}", "\n".join(lines)))
 
 
 def _lines(journal: Journal, since_s: float) -> list[str]:
@@ -23,15 +29,16 @@ def _lines(journal: Journal, since_s: float) -> list[str]:
     for number, event in enumerate(events):
         has_output = number >= len(events) - _WITH_OUTPUT
         lines += _told(event, since_s, has_output=has_output)
-    return [*lines, *_listed("messages of rootrun", _messages(journal).splitlines())]
-
-
-def _messages(journal: Journal) -> str:
-    link = journal.link()
-    try:
-        return link.child.messages() if link else journal.messages
-    except MachineError:  # it was closed
-        return journal.messages
+    link, services, messages = journal.link(), "", journal.messages
+    if link:
+        with suppress(MachineError):  # it was closed
+            messages = link.child.messages()
+            services = link.services_told()
+    return [
+        *lines,
+        *services.strip("\n").splitlines(),
+        *_listed("messages of rootrun", messages.splitlines()),
+    ]
 
 
 def _listed(title: str, lines: Sequence[str]) -> list[str]:

@@ -45,11 +45,13 @@ class ImageFactory:
         """Run ``scripts`` in ``base``, a layer each, and return the path of the image.
 
         A ``str`` is the text of a script, a ``Path`` is a file. ``options`` are those of
-        rootrun(1). With the same inputs it is made once in a session, and its layers are those of
-        earlier sessions (--step-cache). Raises MachineError with what rootrun wrote if it fails.
+        rootrun(1); without them owners are kept. With the same inputs it is made once in a
+        session, and its layers are those of earlier sessions (--step-cache). Raises MachineError
+        with what rootrun wrote if it fails.
         """
         texts = [_text_of(script) for script in scripts]
-        words = [*(os.fspath(option) for option in options), *self._settings.words()]
+        given = [os.fspath(option) for option in options]
+        words = ["--owner", "keep", *self._settings.words(), *given]  # the last one counts
         name = os.fspath(base)
         key = hex_of(digest_of(json.dumps([name, _state_of(name), texts, words]).encode()))[:16]
         directory = self._directory / key

@@ -12,6 +12,7 @@ from rootrun.errors import EXIT_ROOTRUN_FAILED, RootrunError
 from rootrun.sandbox.companion import run_rootrun
 from rootrun.testing.connection import connection_to_hub, places_of
 from rootrun.testing.options import MachineOptions
+from rootrun.testing.plugin.kept import Kept
 
 MUST_WORK_VARIABLE = "ROOTRUN_MUST_WORK"
 
@@ -23,6 +24,7 @@ class Settings:
         self.id_map = id_map
         self.cache_directory = cache_directory
         self.keeps = keeps
+        self.kept = Kept()
         self._is_possible: bool | None = None  # unknown as long as nothing failed
 
     def machine_options(self, options: MachineOptions | None) -> MachineOptions:
