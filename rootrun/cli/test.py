@@ -36,7 +36,7 @@ def run_test(options: Options) -> int:
             return _interact(script, names, driver, run)
         status, failures = _run(script, names, driver, run)
         if failures:
-            _tell_machines(driver, is_verbose=bool(options.verbose))
+            _tell_machines(driver, failures, is_verbose=bool(options.verbose))
     _tell_end(script, driver, failures, is_quiet=is_quiet)
     if options.json:
         write_out(f"{compact(_to_json(driver, failures))}\n")
@@ -51,7 +51,7 @@ def _run(
     errors: list[BaseException] = [part.error for part in driver.steps.subtests if part.error]
     if error is not None and error not in errors:
         errors.append(error)
-    failures = [failure_of(one, script) for one in errors]
+    failures = [failure_of(one, script, shows_ours=run.is_debugging) for one in errors]
     for failure in failures:
         for line in failure.lines:
             _tell(line)
@@ -107,6 +107,7 @@ def _interact(script: Script, names: dict[str, object], driver: Driver, run: Tes
 
     def test_script() -> None:
         _, failures = _run(script, names, driver, run)
+        _tell_machines(driver, failures, is_verbose=False)
         _tell_end(script, driver, failures, is_quiet=False)
 
     names.update(test_script=test_script, run_tests=test_script, exit=sys.exit, quit=sys.exit)
@@ -128,13 +129,19 @@ def _interact(script: Script, names: dict[str, object], driver: Driver, run: Tes
     return 0
 
 
-def _tell_machines(driver: Driver, *, is_verbose: bool) -> None:
-    """Show what rootrun had to say about the machines: of each thing once, warnings only."""
+def _tell_machines(driver: Driver, failures: list[Failure], *, is_verbose: bool) -> None:
+    """Show what services wrote, and of what rootrun had to say the warnings, each once."""
+    shown = "\n".join(line for failure in failures for line in failure.lines)
     told = set()
-    for name, level, text in driver.messages():
-        if (is_verbose or level == "warning") and (level, text) not in told:
-            told.add((level, text))
-            _tell(f"{name}: {level}: {text}")
+    for name, services, messages in driver.states():
+        if services and services not in shown:
+            _tell(f"{name}:")
+            for line in services.splitlines():
+                _tell(f"  {line}")
+        for message in messages.splitlines():
+            if (is_verbose or message.startswith("warning:")) and message not in told:
+                told.add(message)
+                _tell(f"{name}: {message}")
 
 
 def _tell_end(script: Script, driver: Driver, failures: list[Failure], *, is_quiet: bool) -> None:

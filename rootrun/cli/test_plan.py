@@ -25,6 +25,7 @@ class TestRun(NamedTuple):
 
     plan: TestPlan
     timeout_s: float | None
+    is_debugging: bool = False
 
 
 def test_run_of(options: Options, script: Script) -> TestRun:
@@ -44,7 +45,7 @@ def test_run_of(options: Options, script: Script) -> TestRun:
     made = _options_of(_laid_over(header.values, _given(options, MACHINE)), common)
     plan = TestPlan(machines, networks, made, keeps_going=options.keep_going)
     timeout_s: float | None = _get(for_all, "timeout", None)
-    return TestRun(plan, timeout_s)
+    return TestRun(plan, timeout_s, options.debug)
 
 
 def _machines(

@@ -1,5 +1,6 @@
 """The machines and networks of one test script, from its start to its end."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 
@@ -14,10 +15,12 @@ from rootrun.errors import (
     StoreError,
     UsageError,
 )
+from rootrun.namedtuple import NamedTuple
 from rootrun.testing.connection import close_connections
 from rootrun.testing.driver.observed import ObservedMachine
 from rootrun.testing.driver.plan import MachineSetup, TestPlan
 from rootrun.testing.driver.steps import Steps
+from rootrun.testing.journal import journals
 from rootrun.testing.machine import TIMEOUT_S, Machine
 from rootrun.testing.network.network import Network
 from rootrun.testing.options import MachineOptions
@@ -27,6 +30,14 @@ from rootrun.testing.waiting import wait_until
 _OURS = (
     *(HelperError, ImageError, LayerError, NamespaceError, OutputError, StoreError, UsageError),
 )
+
+
+class MachineState(NamedTuple):
+    """What is to be told of a machine when a test has failed."""
+
+    name: str
+    services: str  # their states and the ends of their logs, in lines
+    messages: str  # of rootrun: lines of a level and a message
 
 
 class Driver:
@@ -42,6 +53,7 @@ class Driver:
         self.networks: list[Network] = [
             Network(network.name, subnet=network.subnet) for network in plan.networks
         ]
+        self._started_s = time.monotonic()
         self._boots: list[BaseException] = []
         self._cleanup = ExitStack()
 
@@ -95,13 +107,15 @@ class Driver:
             return True
         return any(error is one for one in self._boots) and not isinstance(error, LimitError)
 
-    def messages(self) -> Iterator[tuple[str, str, str]]:
-        """Yield what rootrun logged about machines: name of the machine, level, text."""
-        for machine in self.machines:
-            with suppress(MachineError):  # it was never started, or is closed
-                for line in machine.messages().splitlines():
-                    level, _, text = line.partition(": ")
-                    yield machine.name, level, text
+    def states(self) -> Iterator[MachineState]:
+        """Yield how the machines are, those too that the script made in other ways."""
+        for journal in journals(since_s=self._started_s):
+            link = journal.link()
+            messages, services = journal.messages, ""
+            if link is not None:
+                with suppress(MachineError):  # it is closed
+                    messages, services = link.child.messages(), link.services_told()
+            yield MachineState(journal.name, services.strip("\n"), messages)
 
     def _make(self, setup: MachineSetup) -> Machine:
         if setup.name in self.names:

@@ -28,8 +28,8 @@ class Failure(NamedTuple):
     hint: str | None
 
 
-def failure_of(error: BaseException, script: Script) -> Failure:
-    """Return what is to be shown of ``error``, which ended ``script``."""
+def failure_of(error: BaseException, script: Script, *, shows_ours: bool) -> Failure:
+    """Return what is to be shown of ``error``, which ended ``script``; the lines of rootrun too?"""
     frames = list(_frames(error.__traceback__, os.fspath(script.path)))
     line = frames[-1][1] if frames else None
     name = type(error).__name__
@@ -38,7 +38,7 @@ def failure_of(error: BaseException, script: Script) -> Failure:
     reason = first if is_ours and first else f"{name}: {first}" if first else name
     if isinstance(error, Interrupted):
         reason = "interrupted"
-    lines = [*_traceback(error), *_values(error, script, frames)]
+    lines = [*_traceback(error, shows_ours=shows_ours), *_values(error, script, frames)]
     return Failure(line, reason, tuple(lines), hint_for(error))
 
 
@@ -50,11 +50,13 @@ def _frames(traceback: TracebackType | None, path: str) -> Iterator[tuple[FrameT
         traceback = traceback.tb_next
 
 
-def _traceback(error: BaseException) -> list[str]:
+def _traceback(error: BaseException, *, shows_ours: bool) -> list[str]:
     """Return it as Python shows it, but for the lines that are not the test's."""
     from traceback import TracebackException
 
     told = TracebackException.from_exception(error)
+    if shows_ours:
+        return "".join(told.format()).rstrip("\n").splitlines()
     if isinstance(error, Interrupted):  # which says nothing of itself
         _leave_out_ours(told)
         return "".join(told.stack.format()).rstrip("\n").splitlines()

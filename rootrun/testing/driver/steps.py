@@ -89,11 +89,11 @@ class Steps:
 
 
 def shown_call(method: str, arguments: tuple[object, ...], options: dict[str, object]) -> str:
-    """Return a call as a step shows it: a lone text as it is, all else as in Python."""
-    if len(arguments) == 1 and isinstance(arguments[0], str) and not options:
-        return f"{method}: {_shortened(arguments[0])}"
-    shown = [*map(repr, arguments), *(f"{name}={value!r}" for name, value in options.items())]
-    return f"{method}: {', '.join(map(_shortened, shown))}" if shown else method
+    """Return a call as a step shows it: texts as they are, and what they go with in brackets."""
+    texts = [one if isinstance(one, str) else repr(one) for one in arguments]
+    shown = f"{method}: {'; '.join(map(_shortened, texts))}" if texts else method
+    given = ", ".join(f"{name}={_shortened(repr(value))}" for name, value in options.items())
+    return f"{shown} ({given})" if given else shown
 
 
 def _shortened(text: str) -> str:

@@ -1,0 +1,217 @@
+"""``rootrun test``: scripts, what is told of them, and that nothing is left."""
+
+import json
+import subprocess
+
+import pytest
+
+from tests.support.workplace import Workplace
+
+pytestmark = pytest.mark.userns
+
+_PAIR = """
+# /// script
+# [tool.rootrun.machines]
+# server-1 = "base.tar"
+# client = { from = "base.tar", env = { COLOUR = "red" } }
+# ///
+"""
+_ONE = ("--from", "base.tar")
+
+
+def _test(place: Workplace, script: str, *args: str, stdin: bytes = b"") -> tuple[int, str]:
+    """Run ``script`` in ``place``; return the status, and standard error without times."""
+    done = _done(place, script, *args, stdin=stdin)
+    lines = done.stderr.decode().splitlines()
+    return done.returncode, "\n".join(line[11:] if line[:1] == "[" else line for line in lines)
+
+
+def _done(
+    place: Workplace, script: str, *args: str, stdin: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
+    if not (place.path / "base.tar").exists():
+        place.base()
+    place.write("check.py", script.lstrip("\n"))
+    return place.run("test", "check.py", *args, stdin=stdin)
+
+
+def test_script_has_its_machines_by_name_on_one_network(any_workplace: Workplace) -> None:
+    script = f"""{_PAIR}
+start_all()
+assert [machine.name for machine in machines] == ["server-1", "client"]
+with subtest("names"):
+    client.succeed("ping -c 1 server-1")
+    client.fail(f"ping -c 1 -W 1 {{lan.address_of(client)[:-1]}}99")
+t.assertEqual(client.succeed("echo $COLOUR"), "red\\n")
+"""
+    status, told = _test(any_workplace, script, *any_workplace.options)
+    assert status == 0, told
+    assert "rootrun: check.py: passed, 1 subtest, " in told
+
+
+def test_steps_are_told_as_they_go(lone_workplace: Workplace) -> None:
+    script = """
+with subtest("outer"):
+    with subtest("inner"):
+        machine.succeed("true", "hostname")
+    log.info("between")
+machine.wait_for_file("/etc/passwd", timeout=9)
+print("said")
+"""
+    status, told = _test(lone_workplace, script, *_ONE)
+    assert status == 0
+    lines = [line.partition(" in ")[0].partition(" subtests, ")[0] for line in told.splitlines()]
+    assert lines == [
+        "subtest: outer",
+        "  subtest: inner",
+        "    machine: start",
+        "    machine: succeed: true; hostname",
+        "  subtest: inner: passed",
+        "  between",
+        "subtest: outer: passed",
+        "machine: wait_for_file: /etc/passwd (timeout=9)",
+        "said",
+        "rootrun: check.py: passed, 2",
+    ]
+
+
+def test_failure_shows_the_lines_of_the_script_and_what_it_knows(workplace: Workplace) -> None:
+    script = f"""{_PAIR}
+web = server_1.start("echo up; echo trouble >&2; sleep 600", name="web")
+web.wait_for_log("trouble")
+def ask():
+    client.succeed("echo tried; exit 7")
+ask()
+"""
+    status, told = _test(workplace, script)
+    assert status == 1
+    assert "rootrun/testing" not in told
+    shown = told[told.index("Traceback") :]
+    assert '  File "check.py", line 11, in <module>\n    ask()\n' in shown
+    assert '  File "check.py", line 10, in ask\n    client.succeed(' in shown
+    assert "stdout:\n  tried\n" in shown
+    assert "server-1:\n  service web: is running, its log:\n    up\n    trouble\n" in shown
+    assert told.splitlines()[-1] == (
+        "rootrun: error: check.py: line 10: client: echo tried; exit 7: ended with status 7"
+    )
+
+
+def test_failed_assertion_shows_the_values_that_it_names(lone_workplace: Workplace) -> None:
+    script = """
+def check(answer):
+    assert answer == expected
+expected = "one"
+check("two")
+"""
+    status, told = _test(lone_workplace, script)
+    assert status == 1
+    assert "  answer = 'two'\n  expected = 'one'\n" in told
+    assert told.endswith("rootrun: error: check.py: line 2: AssertionError")
+
+
+def test_keep_going_goes_on_behind_a_failed_subtest(lone_workplace: Workplace) -> None:
+    script = """
+with subtest("first"):
+    machine.succeed("false")
+with subtest("second"):
+    machine.succeed("true")
+"""
+    done = _done(lone_workplace, script, *_ONE, "--keep-going", "--json", "-q")
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    assert [(part["name"], part["passed"]) for part in told["subtests"]] == [
+        ("first", False),
+        ("second", True),
+    ]
+    assert (told["passed"], told["machines"]) == (False, ["machine"])
+    reason = "machine: false: ended with status 1"
+    assert told["failures"] == [{"line": 2, "reason": reason}]
+    assert f"check.py: line 2: {reason}" in done.stderr.decode()
+
+
+def test_a_script_of_the_driver_of_nixos_runs_with_few_changes(workplace: Workplace) -> None:
+    script = f"""{_PAIR.replace("server-1", "server")}
+start_all()
+
+# was: server.wait_for_unit("nc.service")
+server.start("while true; do echo pong > /tmp/answer; sleep 0.1; done")
+server.wait_for_file("/tmp/answer")
+server.wait_until_succeeds("grep pong /tmp/answer")
+
+with subtest("the client finds the server"):
+    client.wait_until_succeeds("ping -c 1 server")
+    status, out, _ = client.execute("echo hello; exit 3")
+    assert status == 3
+    assert "hello" in out
+
+with subtest("what a crash leaves"):
+    server.succeed("echo kept > /root/file; sync")
+    server.crash()
+    server.fail("ps | grep '[s]leep 0.1'")
+    assert "kept" in server.succeed("cat /root/file")
+
+def is_there(last_try: bool) -> bool:
+    return client.execute("test -e /etc/hosts").status == 0
+
+retry(is_there, 10)
+server.shutdown()
+client.fail("ping -c 1 -W 1 server")
+client.shutdown()
+join_all()
+"""
+    status, told = _test(workplace, script)
+    assert status == 0, told
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ('machine.wait_for_unit("x")', "there is no systemd: start the program"),
+        ('machine.copy_from_host("a", "b")', "use copy_to(SOURCE, DESTINATION)"),
+        ('machine.wait_until_succeeds("true", 60)', "by name, as in timeout=60"),
+        ('status, out = machine.execute("true")', "execute() returns three values"),
+        ("vlan1.stop()", "networks have the names of the test"),
+        ("server.start()", ""),
+    ],
+)
+def test_what_is_not_there_is_told_with_what_is(
+    line: str, hint: str, lone_workplace: Workplace
+) -> None:
+    status, told = _test(lone_workplace, line, *_ONE)
+    assert status == 1
+    assert told.splitlines()[-1].startswith("rootrun: hint: " if hint else "rootrun: error: ")
+    assert hint in told
+
+
+@pytest.mark.parametrize(
+    ("script", "args", "message"),
+    [
+        ("if x\n", (), "check.py: line 1: expected ':'"),
+        ("", ("--from", "no.tar"), "machine: 'no.tar': No such file or directory"),
+        ("machine.succeed('true')", ("--from", "bad.tar"), "bad.tar"),
+        ("", ("--machine", "A_b=base.tar"), "machine: 'A_b': not a host name"),
+        ("", ("--machine", "log=base.tar"), "machine: 'log': scripts have another log"),
+        ("Machine('no.tar')", (), "check.py: line 1: machine: 'no.tar': No such file"),
+    ],
+    ids=["syntax", "no image", "bad image", "bad name", "taken name", "in the script"],
+)
+def test_what_is_no_failure_of_the_test_has_another_status(
+    script: str, args: tuple[str, ...], message: str, lone_workplace: Workplace
+) -> None:
+    lone_workplace.write("bad.tar", "this is no image")
+    status, told = _test(lone_workplace, script, *args)
+    assert status == 125
+    assert message in told
+
+
+def test_prompt_has_the_machines_and_runs_the_script(lone_workplace: Workplace) -> None:
+    typed = (
+        b"machine.succeed('hostname')\ntest_script()\nprint(out, file=sys.stderr)\n1/0\nexit(4)\n"
+    )
+    script = "import sys\nout = machine.succeed('echo of the script')\nmachine.succeed('exit 9')\n"
+    status, told = _test(lone_workplace, script, *_ONE, "--interactive", stdin=typed)
+    assert status == 4
+    assert "machines: machine" in told
+    assert "check.py: line 3: machine: exit 9: ended with status 9" in told
+    assert "of the script\n" in told
+    assert "ZeroDivisionError" in told
