@@ -18,6 +18,7 @@ RootrunError
         CommandNotFoundError   127
         CommandNotExecutableError 126
     MachineError           a machine of the test harness is not as it should be
+        MachineGoneError       it ended while something was asked of it
         MachineTimeoutError    what was waited for did not come in time
         CommandError           a command ended as it should not
 Interrupted                a signal asks rootrun to stop; not an Exception, so nothing swallows it
@@ -123,6 +124,10 @@ class CommandNotFoundError(ScriptError):
 
 class MachineError(RootrunError):
     """A machine of the test harness cannot do what it is asked for, or is not as expected."""
+
+
+class MachineGoneError(MachineError):
+    """A machine ended while something was asked of it."""
 
 
 class MachineTimeoutError(MachineError):

@@ -10,6 +10,7 @@ from rootrun.fakeroot.dispatch import Dispatch
 from rootrun.fakeroot.files import BaseRecord, Files
 from rootrun.fakeroot.filters import FilterPlan
 from rootrun.fakeroot.glance import glances
+from rootrun.fakeroot.identities import Identities
 from rootrun.fakeroot.level import Level
 from rootrun.fakeroot.ownership import FileKey, OwnershipMemory
 from rootrun.fakeroot.supervisor import Answer
@@ -29,8 +30,8 @@ def answering(
     stack: LayerStack,
     recorded: Iterable[EntryPath],
     gains_nothing: bool,
-) -> Iterator[tuple[Answer, OwnershipMemory]]:
-    """Yield what answers the calls of a run in ``rootfs``, that of ``stack``, and its memory.
+) -> Iterator[tuple[Answer, OwnershipMemory, Identities | None]]:
+    """Yield what answers the calls of a run in ``rootfs``, that of ``stack``, and its memories.
 
     ``recorded`` are the paths of the base of which the disk does not say what the image does.
     ``gains_nothing``: set-id programs are as others.
@@ -54,9 +55,10 @@ def answering(
         for path in recorded if is_by_file else ():
             files.names.add(os.fsencode(path.rpartition("/")[2]))
         sees_roots = plan.is_lone and plan.level is Level.FULL
-        answers = answers_of(files, plan, gains_nothing=gains_nothing)
+        identities = Identities() if plan.is_lone else None
+        answers = answers_of(files, plan, identities, gains_nothing=gains_nothing)
         with closing(Dispatch(answers, glances(files.names), sees_roots=sees_roots)) as dispatch:
-            yield dispatch.answer, memory
+            yield dispatch.answer, memory, identities
     finally:
         tree.close()
 

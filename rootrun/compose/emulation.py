@@ -22,6 +22,7 @@ from rootrun.sandbox.restriction import is_filtered_for_set_ids, refuses_set_ids
 from rootrun.sandbox.spec import Emulator
 
 if TYPE_CHECKING:
+    from rootrun.fakeroot.identities import Identities
     from rootrun.fakeroot.supervisor import Answer
 
 AUTO = "auto"
@@ -34,6 +35,7 @@ class Emulation:
 
     emulator: Emulator | None = None
     ownership: Ownership | None = None  # from the first call on
+    identities: "Identities | None" = None  # likewise, where there is one uid
 
 
 class Gaps(NamedTuple):
@@ -133,7 +135,7 @@ def emulation(planned: EmulationPlan, rootfs: Rootfs) -> Iterator[Emulation]:
             from rootrun.compose.answering import answering
 
             recorded = stack.recorded if is_restricted else gaps.owners
-            answer, emulated.ownership = cleanup.enter_context(
+            answer, emulated.ownership, emulated.identities = cleanup.enter_context(
                 answering(
                     plan,
                     rootfs=rootfs,

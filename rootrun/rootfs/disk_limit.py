@@ -22,24 +22,43 @@ _COST_FACTOR = 10  # looking takes at most a tenth of the time
 _DEEPEST = 200  # each level holds a descriptor; what is deeper is seen when it is packed
 _SLACK_BYTES = 1 << 20
 _SLACK_SHARE = 8
+_SCRIPT = "script"
+
+
+class DiskUse:
+    """What is added to ``rootfs``, made just now."""
+
+    def __init__(self, rootfs: Rootfs) -> None:
+        self._upper = rootfs.upper
+        self._at_start_bytes = self._size_bytes()  # of a copy, the whole base's
+
+    def added_bytes(self) -> int:
+        """Return what the files take that there are by now: the longer the more there are."""
+        return self._size_bytes() - self._at_start_bytes
+
+    def _size_bytes(self) -> int:
+        fd = os.open(self._upper, _OPEN_DIRECTORY)
+        try:
+            return _size_below(fd, set(), _DEEPEST)
+        finally:
+            os.close(fd)
 
 
 class DiskWatch:
-    """Holds what a run adds to ``rootfs``, made just now, against ``limit_bytes``."""
+    """Holds what ``name`` adds to ``rootfs``, made just now, against ``limit_bytes``."""
 
-    def __init__(self, rootfs: Rootfs, limit_bytes: int) -> None:
-        self._upper = rootfs.upper
+    def __init__(self, rootfs: Rootfs, limit_bytes: int, *, name: str = _SCRIPT) -> None:
         self._limit_bytes = limit_bytes
-        if (
-            rootfs.tmpfs is not None
-        ):  # so much more that an end for want of room is told from others
+        self._name = name
+        if rootfs.tmpfs is not None:
+            # So much more that an end for want of room is told from others.
             slack_bytes = limit_bytes // _SLACK_SHARE + _SLACK_BYTES
             resize_tmpfs(rootfs.tmpfs, limit_bytes + slack_bytes)
-        self._at_start_bytes = self._size_bytes()  # of a copy, the whole base's
+        self.use = DiskUse(rootfs)
 
     def check(self) -> None:
         """Raise LimitError if there is more by now."""
-        check_change(self._size_bytes() - self._at_start_bytes, self._limit_bytes)
+        check_change(self.use.added_bytes(), self._limit_bytes, name=self._name)
 
     @contextmanager
     def watching(self) -> Iterator[ChildTask]:
@@ -54,13 +73,6 @@ class DiskWatch:
             cost_s = time.monotonic() - started_s
             time.sleep(max(_SHORTEST_PAUSE_S, _COST_FACTOR * cost_s))
 
-    def _size_bytes(self) -> int:
-        fd = os.open(self._upper, _OPEN_DIRECTORY)
-        try:
-            return _size_below(fd, set(), _DEEPEST)
-        finally:
-            os.close(fd)
-
 
 def within(changes: Iterable[Change], limit_bytes: int) -> Iterator[Change]:
     """Yield ``changes``; raise LimitError once their files take more than ``limit_bytes``."""
@@ -73,11 +85,11 @@ def within(changes: Iterable[Change], limit_bytes: int) -> Iterator[Change]:
         yield change
 
 
-def check_change(size_bytes: int, limit_bytes: int) -> None:
+def check_change(size_bytes: int, limit_bytes: int, *, name: str = _SCRIPT) -> None:
     """Raise LimitError if a change of ``size_bytes`` is too large."""
     if size_bytes > limit_bytes:
         found, limit = size_text(size_bytes), size_text(limit_bytes)
-        raise LimitError(f"run script: --disk: changed more than {limit}: {found} so far")
+        raise LimitError(f"run {name}: --disk: changed more than {limit}: {found} so far")
 
 
 def _size_below(fd: int, seen: set[tuple[int, int]], levels: int) -> int:

@@ -1,5 +1,6 @@
 """What a container may use, and what keeps each limit here: a control group, the kernel, or we."""
 
+import errno
 import math
 import os
 import re
@@ -11,7 +12,7 @@ from pathlib import Path
 from rootrun import log
 from rootrun.annotation import TYPE_CHECKING
 from rootrun.dataclass import dataclass
-from rootrun.errors import LimitError, SandboxError, UsageError
+from rootrun.errors import LimitError, RootrunError, SandboxError, UsageError
 from rootrun.sandbox.idmap import IdMap
 from rootrun.sandbox.spec import Limits
 
@@ -69,6 +70,13 @@ def memory_error(name: str, limit_bytes: int, peak_bytes: int | None) -> LimitEr
     return LimitError(f"run {name}: --memory: more than {size_text(limit_bytes)}{peak}")
 
 
+def pids_error(name: str, limit: int | None) -> RootrunError:
+    """Return the error for a step ``name`` in which the kernel lets nobody fork (EAGAIN)."""
+    if limit is None:
+        return SandboxError(f"run {name}: start a process: {os.strerror(errno.EAGAIN)}")
+    return LimitError(f"run {name}: --pids: no more than {limit} at a time")
+
+
 def size_text(size_bytes: int) -> str:
     """Return a size as messages have it: in MiB, or in bytes where it is less than one."""
     return f"{size_bytes / _MIB:.1f} MiB" if size_bytes >= _MIB else f"{size_bytes} bytes"
@@ -81,7 +89,7 @@ def check_limits(limits: Limits) -> None:
         raise UsageError(f"--nofile: {limits.nofile}: more than the hard limit of {hard}")
     if limits.cpus is not None and limits.cpus < _FEWEST_CPUS:
         raise UsageError(f"--cpus: {limits.cpus:g}: less than {_FEWEST_CPUS:g}")
-    if limits.cpus is not None and not limits.cpus.is_integer():
+    if limits.cpus is not None and limits.cpus % 1:
         _, refusal = _parent_for(limits)
         if refusal:
             raise SandboxError(

@@ -97,6 +97,12 @@ class RunningContainer:
         assert self._channel is not None
         return self._channel.requests
 
+    @property
+    def peak_memory_bytes(self) -> int | None:
+        """The most that was in use at a time, where a control group counts it."""
+        cgroup = self._keeping.cgroup
+        return cgroup.peak_memory_bytes() if cgroup else None
+
     def wait(
         self,
         deadline_s: float | None,
@@ -173,15 +179,13 @@ class RunningContainer:
             float(value or 0) for value in ended.values
         )
         cpu_s, max_rss_kib = self._init_used
-        cgroup = self._keeping.cgroup
-        peak_bytes = cgroup.peak_memory_bytes() if cgroup else None
         return Outcome(
             step=int(step),
             exit_status=int(code) if code >= 0 else None,
             signal_number=int(-code) if code < 0 else None,
             wall_s=wall_s,
             cpu_s=max(0.0, cpu_s - own_cpu_s),
-            peak_memory_bytes=peak_bytes or max(int(sampled_bytes), max_rss_kib << 10),
+            peak_memory_bytes=self.peak_memory_bytes or max(int(sampled_bytes), max_rss_kib << 10),
             started_count=int(started),
             has_warned=bool(self._warnings),
         )

@@ -5,9 +5,11 @@ is read is opened before the script starts, which may mount over any path.
 """
 
 import os
+import resource
 import time
 
 from rootrun.errors import LimitError, SandboxError
+from rootrun.namedtuple import NamedTuple
 from rootrun.sandbox.limits import Keeping, memory_error
 from rootrun.sandbox.spec import HOST_TREE, ContainerSpec
 
@@ -25,7 +27,20 @@ _OPEN_PATH = os.O_PATH | os.O_CLOEXEC
 _OPEN_FILE = os.O_RDONLY | os.O_CLOEXEC
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _THREADS = 17  # the 20th field of /proc/PID/stat; the list begins behind the name, at the third
+_CPU_TIMES = slice(11, 15)  # the 14th to the 17th
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _SHARES = (b"Pss_Anon", b"Pss_Shmem", b"SwapPss")
+
+
+class Used(NamedTuple):
+    """What a container used since its start, also by processes that have ended."""
+
+    peak_memory_bytes: int  # of all at a time, as far as it was seen
+    memory_bytes: int
+    user_s: float
+    system_s: float
+    process_count: int
+    started_count: int  # processes and threads
 
 
 class UsageWatch:
@@ -95,14 +110,38 @@ class UsageWatch:
         """Return how many processes and threads were started in this container, without init."""
         return self._counter.last_pid() - 1
 
+    def used(self) -> Used:
+        """Return what was used so far."""
+        pids = [] if self._proc is None else _pids(self._proc)
+        ended, own = (
+            resource.getrusage(who) for who in (resource.RUSAGE_CHILDREN, resource.RUSAGE_SELF)
+        )
+        user_s, system_s, memory_bytes = ended.ru_utime, ended.ru_stime, 0
+        if self._proc is not None:
+            memory_bytes = self._shared_out(self._proc, pids, self._in_files())
+            for pid in pids:
+                times = _cpu_times(self._proc, pid)
+                user_s, system_s = user_s + times[0], system_s + times[1]
+        self.peak_memory_bytes = max(self.peak_memory_bytes, memory_bytes)
+        peak_bytes = self.peak_memory_bytes
+        if ended.ru_maxrss > own.ru_maxrss:  # else it is that of a fork of ours
+            peak_bytes = max(peak_bytes, ended.ru_maxrss << 10)
+        return Used(peak_bytes, memory_bytes, user_s, system_s, len(pids), self.started_count())
+
+    def _in_files(self) -> int:
+        return sum(_used_bytes(fd) for fd in self._descriptors)
+
     def _memory_bytes(self, proc: int) -> int:
         """Return what all processes have, or, if that is below the peak so far, a bound of it."""
         pids = _pids(proc)
-        in_files = sum(_used_bytes(fd) for fd in self._descriptors)
+        in_files = self._in_files()
         # Resident pages count once for each process that shares them: an upper bound, and cheap.
         bound = in_files + sum(_resident_bytes(proc, pid) for pid in pids)
         if bound <= self.peak_memory_bytes:
             return bound
+        return self._shared_out(proc, pids, in_files)
+
+    def _shared_out(self, proc: int, pids: list[str], in_files: int) -> int:
         shares = [_shares_bytes(proc, pid) for pid in pids]
         private = sum(anonymous + swapped for anonymous, _, swapped in shares)
         mapped = sum(shared for _, shared, _ in shares)
@@ -161,6 +200,15 @@ def _resident_bytes(proc: int, pid: str) -> int:
 def _thread_count(proc: int, pid: str) -> int:
     fields = _read(proc, f"{pid}/stat").rpartition(b")")[2].split()
     return int(fields[_THREADS]) if fields else 0
+
+
+def _cpu_times(proc: int, pid: str) -> tuple[float, float]:
+    """Return the seconds of user and system that a process and its reaped children took."""
+    fields = _read(proc, f"{pid}/stat").rpartition(b")")[2].split()
+    if not fields:
+        return 0.0, 0.0
+    user, system, children_user, children_system = map(int, fields[_CPU_TIMES])
+    return (user + children_user) / _TICKS_PER_S, (system + children_system) / _TICKS_PER_S
 
 
 def _shares_bytes(proc: int, pid: str) -> tuple[int, int, int]:

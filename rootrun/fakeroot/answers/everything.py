@@ -28,12 +28,13 @@ from rootrun.fakeroot.identities import Identities
 from rootrun.fakeroot.rights import Rights
 
 
-def answers_of(files: Files, plan: FilterPlan, *, gains_nothing: bool) -> Mapping[str, Handler]:
+def answers_of(
+    files: Files, plan: FilterPlan, identities: Identities | None, *, gains_nothing: bool
+) -> Mapping[str, Handler]:
     """Return what answers the calls that the filter of ``plan`` asks about.
 
-    ``gains_nothing``: set-id programs are as others.
+    ``identities`` are there if it is for one uid. ``gains_nothing``: set-id programs are as others.
     """
-    identities = Identities() if plan.is_lone else None
     rights = Rights(files, identities)
     attribute_answers = xattr_answers if plan.is_restricted else acl_answers
     answers = {
