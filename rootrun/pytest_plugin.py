@@ -11,9 +11,13 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from rootrun.annotation import TYPE_CHECKING
+from rootrun.loading import load_with_less_ado
 
 if TYPE_CHECKING:
     from rootrun.testing.plugin import ImageFactory, MachineFactory, NetworkFactory
+
+# Else pytest compiles all of rootrun anew each time, to have the asserts of a plugin tell more.
+load_with_less_ado()
 
 _MARKER = "rootrun"
 _LINE = f"{_MARKER}: needs machines of rootrun; skips with the reason where there can be none"

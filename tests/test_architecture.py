@@ -66,7 +66,7 @@ _MAY_IMPORT = {
         *("layered", "pipeline", "places", "testing", *_VALUES, *_FORMATS),
         *("store", "sandbox", "compose"),
     },
-    "pytest_plugin": {"testing"},
+    "pytest_plugin": {"loading", "testing"},
     "loading": set[str](),
     "__main__": {"cli", "loading"},
 }

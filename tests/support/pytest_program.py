@@ -85,7 +85,7 @@ def _pytest_installation() -> Path:
         _copy_distribution(name, base)
     points = tomllib.loads(_PYPROJECT.read_text())["project"]["entry-points"]["pytest11"]
     lines = "".join(f"{name} = {value}\n" for name, value in points.items())
-    _write_metadata(base / "rootrun-0.dist-info", f"[pytest11]\n{lines}")
+    _write_metadata(installation() / "lib" / "rootrun-0.dist-info", f"[pytest11]\n{lines}")
     compileall.compile_dir(base, quiet=2)
     _make_readable(base)
     return base
@@ -102,3 +102,4 @@ def _write_metadata(directory: Path, entry_points: str) -> None:
     directory.mkdir()
     (directory / "METADATA").write_text("Metadata-Version: 2.1\nName: rootrun\nVersion: 0\n")
     (directory / "entry_points.txt").write_text(entry_points)
+    (directory / "RECORD").write_text("rootrun/__init__.py,,\nrootrun/pytest_plugin.py,,\n")

@@ -112,8 +112,11 @@ import sys
 def test_modules(request):
     assert request.config.pluginmanager.has_plugin("rootrun")
     loaded = {name for name in sys.modules if name.partition(".")[0] == "rootrun"}
-    assert loaded == {"rootrun", "rootrun.annotation", "rootrun.pytest_plugin"}
+    own = {"annotation", "loading", "pytest_plugin"}
+    assert loaded == {"rootrun", *(f"rootrun.{name}" for name in own)}
     assert not {"psutil", "pyroute2"} & sys.modules.keys()
+    from rootrun.testing import machine
+    assert type(machine.__spec__.loader).__module__ == "rootrun.loading"
     assert False
 """
     done = run_pytest(lone_workplace, source)
