@@ -1,8 +1,10 @@
 """Committing a machine: the way of the main job from the change to the image."""
 
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
+from pathlib import Path
 
 from rootrun.annotation import TYPE_CHECKING
 from rootrun.dataclass import replace
@@ -12,12 +14,12 @@ from rootrun.image.derive import derive_config
 from rootrun.image.digest import Digest
 from rootrun.layer.compare import DiffNotes
 from rootrun.layer.diff import Change
+from rootrun.layer.removal import remove_tree
 from rootrun.layer.stack import LayerStack
 from rootrun.pipeline import finish_image, open_output
 from rootrun.progress import Silence
 from rootrun.request import Request
 from rootrun.result import RunResult, Usage
-from rootrun.rootfs.scratch import scratch_directory
 from rootrun.steps import Ground, MadeLayers, pack_changes
 from rootrun.testing.images import MachineGround
 from rootrun.testing.layers import layer_changes
@@ -50,7 +52,7 @@ def commit(
         )
 
     with ExitStack() as cleanup:
-        scratch = cleanup.enter_context(scratch_directory(request.scratch))
+        scratch = cleanup.enter_context(_scratch(keeper.scratch))
         with told_as(OutputError, "write image", request.output.path):
             sink = cleanup.enter_context(open_output(request, image, scratch))
         ground = Ground(request, config, id_map, base, sink, scratch)
@@ -65,6 +67,21 @@ def commit(
         result = finish_image(request, image, sink, made, config_of=config_of)
         sink.commit()
         return replace(result, id_map=id_map.key)
+
+
+@contextmanager
+def _scratch(place: Path) -> Iterator[Path]:
+    """Make a directory in that of the machine: it goes with it, if this process is killed."""
+    directory = place / f"commit-{os.getpid()}"
+    directory.mkdir(mode=0o700)
+    try:
+        yield directory
+    finally:
+        fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            remove_tree(directory.name, directory_fd=fd)
+        finally:
+            os.close(fd)
 
 
 def _changes_of_forks(ground: MachineGround, request: Request) -> Iterable[Changes]:

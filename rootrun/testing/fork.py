@@ -1,13 +1,16 @@
 """A second machine from the present state of another one."""
 
+import fcntl
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 
 from rootrun.testing.link import MachineLink
 from rootrun.testing.network import Network, Seat
 from rootrun.testing.task_names import SAVE
 
 _NAME_BYTES = 8
+_PIPE_BYTES = 1 << 20
 
 
 def forked_link(
@@ -23,6 +26,8 @@ def forked_link(
     what = f"fork machine {link.name}"
     parent = link.child.pid
     reader, writer = os.pipe()
+    with suppress(PermissionError):  # the user has as many as he may: then it is a small one
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     try:
         new.make({"parent": parent}, deadline_s=deadline_s, descriptors=[reader])
         os.close(reader)

@@ -78,14 +78,14 @@ with Machine("second.tar") as again:
 
 def test_what_cannot_be_written_is_an_error_and_leaves_nothing(workplace: Workplace) -> None:
     source = """
-os.mkdir("closed"); os.chmod("closed", 0o500); os.mkdir("scratch")
+os.mkdir("scratch")
 with Machine("base.tar", options=MachineOptions(tmpdir="scratch")) as machine:
     machine.execute("while :; do echo x > /tmp/x; done >/dev/null 2>&1 &")
     for output in ("missing/out.tar", "/proc/out.tar", "/dev/null/out", "-"):
         try:
             machine.commit(output)
         except Exception as error:
-            tell([type(error).__name__, str(error)])
+            tell(type(error).__name__)
     for options in (dict(owner="me"), dict(compression="rar"), dict(tag="a b"), dict(name="?")):
         try:
             machine.commit("out.tar", CommitOptions(**options))
@@ -93,25 +93,25 @@ with Machine("base.tar", options=MachineOptions(tmpdir="scratch")) as machine:
             tell(type(error).__name__)
     machine.write_text("/tmp/alive", "")
     machine.wait_until_succeeds("rm /tmp/x", timeout=20)
-    tell([len(os.listdir("scratch")), os.listdir("closed"), os.path.exists("out.tar")])
+    tell([len(os.listdir("scratch")), os.path.exists("out.tar")])
 """
     assert run_harness(workplace, source) == [
         *["OutputError"] * 3,
         *["UsageError"] * 5,
-        [2, [], False],
+        [2, False],
     ]
 
 
-def test_full_disk_is_an_error_and_the_machine_goes_on(lone_workplace: Workplace) -> None:
-    full = "/dev/full"
-    source = f"""
+def test_refused_output_is_an_error_and_the_machine_goes_on(lone_workplace: Workplace) -> None:
+    source = """
 with Machine("base.tar") as machine:
     machine.succeed("echo x > /srv")
-    try:
-        machine.commit({full!r})
-    except Exception as error:
-        tell(type(error).__name__)
+    for output in ("/dev/full", "/out.tar", "oci:/layout"):
+        try:
+            machine.commit(output)
+        except Exception as error:
+            tell(type(error).__name__)
     tell(machine.succeed("cat /srv"))
     tell(len(machine.diff()))
 """
-    assert run_harness(lone_workplace, source) == ["OutputError", "x\n", 1]
+    assert run_harness(lone_workplace, source) == [*["OutputError"] * 3, "x\n", 1]
