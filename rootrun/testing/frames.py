@@ -12,7 +12,7 @@ from rootrun.namedtuple import NamedTuple
 from rootrun.sandbox.process_memory import read_memory
 
 _SEARCHED_BYTES = 16384
-_MOST_FRAMES = 12
+_MOST_FRAMES = 16
 _PAGE_BYTES = 4096
 _MOST_TABLE_BYTES = 4 << 20
 _WORD = struct.Struct("<Q")
@@ -50,18 +50,17 @@ class AddressSpace:
         self._starts = [one.start for one in self._maps]
         self._functions: dict[int, list[_Function]] = {}  # by the start of their module
 
-    def place(self, address: int) -> str:
+    def place(self, address: int, *, has_path: bool = False) -> str:
         """Return module and offset, and the function where the module names it."""
         found = self._find(address)
         if found is None or not found.path:
             return f"{address:#x}"
         base = self._base(found)
-        name = ""
+        where = f"{found.path if has_path else os.path.basename(found.path)}+{address - base:#x}"
         for function in self._functions_of(base):
             if function.start <= address < function.start + function.size:
-                name = f"{function.name} "
-                break
-        return f"{name}{found.path}+{address - base:#x}"
+                return f"{function.name} ({where})"
+        return where
 
     def return_addresses(self, stack: int) -> list[int]:
         """Return what looks like return addresses above ``stack``, innermost first."""

@@ -221,6 +221,9 @@ def _start(keeper: "Keeper", question: Question) -> None:
 
 def _free_name(keeper: "Keeper", wanted: str, *, is_given: bool) -> str:
     """Return ``wanted``, or that with a number; raises MachineError for one that was asked for."""
+    for one in keeper.services.values():
+        if one.name == wanted:
+            one.look()  # it may have ended just now
     taken = {one.name for one in keeper.services.values() if one.status is None or not is_given}
     if wanted not in taken:
         return wanted

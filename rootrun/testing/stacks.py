@@ -106,6 +106,7 @@ def _describe(process: _Process, parent: int) -> Iterator[str]:
     command = _read(process.pid, "cmdline").replace("\0", " ").strip()
     name = command or f"[{_read(process.pid, 'comm').strip()}]"
     shown = name[:_LONGEST_COMMAND].encode("unicode_escape").decode()
+    shown += "..." * (len(name) > _LONGEST_COMMAND)
     yield f"{process.inner_pid} {shown}: {process.state}, child of {parent}"
     try:
         threads = sorted(int(tid) for tid in os.listdir(f"/proc/{process.pid}/task"))
@@ -132,7 +133,7 @@ def _describe_thread(pid: int, tid: int, space: AddressSpace) -> Iterator[str]:
         yield f"    kernel {line}"
     if position.stack is None or position.code is None:
         return
-    yield f"    at {space.place(position.code)}"
+    yield f"    at {space.place(position.code, has_path=True)}"
     found = [space.place(address) for address in space.return_addresses(position.stack)]
     if found:
         yield f"    called by, if these are no remains of other calls: {', '.join(found)}"

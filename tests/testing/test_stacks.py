@@ -1,10 +1,13 @@
 """The stacks of what did not end in time."""
 
+import os
+import sys
 import textwrap
 
 import pytest
 
 from tests.support.harness import run_harness
+from tests.support.require import require
 from tests.support.workplace import Workplace
 
 pytestmark = pytest.mark.userns
@@ -17,12 +20,25 @@ def stacks_of(command, **options):
         return str(error)
 """
 
+_PROGRAM = """
+import os, threading, time
+threading.Thread(target=time.sleep, args=(600,)).start()
+locked = threading.Lock()
+locked.acquire()
+threading.Thread(target=locked.acquire).start()
+if os.fork() == 0:
+    os.setsid()
+    while True:
+        pass
+os.wait()
+"""
+
 
 def test_hanging_command_shows_its_processes_and_calls(workplace: Workplace) -> None:
     source = f"""
 {_STACKS}
 with Machine("base.tar") as machine:
-    tell(stacks_of("echo begun; cat /proc/self/status >/dev/null; sleep 600 | cat"))
+    tell(stacks_of("echo begun; sleep 600 | cat"))
     tell(machine.succeed("ps | grep -c '[s]leep' || true"))
 """
     told, left = run_harness(workplace, source)
@@ -37,6 +53,48 @@ with Machine("base.tar") as machine:
     assert "cat: S (sleeping)" in cat[0]
     assert "read of 0, pipe:[" in cat[1]
     assert all("/bin/busybox+0x" in process[2] for process in (shell, sleep, cat))
+
+
+def test_threads_and_descendants_are_shown_with_the_names_of_functions(
+    lone_workplace: Workplace,
+) -> None:
+    interpreter = os.path.realpath(sys.executable)
+    require(interpreter.startswith("/usr/"), f"{interpreter} is not below /usr")
+    source = f"""
+{_STACKS}
+options = MachineOptions(binds=(Bind(source=Path("/usr"), destination="/usr", read_only=True),))
+with Machine("base.tar", options=options) as machine:
+    machine.succeed("ln -s usr/lib /lib; ln -s usr/lib64 /lib64")
+    machine.write_text("/program", {_PROGRAM!r})
+    tell(stacks_of("exec {interpreter} -I -S /program"))
+"""
+    [told] = run_harness(lone_workplace, source)
+    parent, child = _processes(str(told).partition("\nprocesses by then:\n")[2])
+    threads = [line.split(": ", 1)[1] for line in parent if line.startswith("  thread")]
+    assert [thread.split(",")[0] for thread in threads] == ["wait4", "clock_nanosleep", "futex"]
+    assert any(line.startswith("    at clock_nanosleep (/usr/lib/") for line in parent)
+    assert any("called by" in line and "PyEval_" in line for line in parent)
+    assert "R (running), child of" in child[0]
+    assert "computes" in child[1]
+    assert "_PyEval_EvalFrameDefault" in "".join(child[2:])
+
+
+def test_service_that_does_not_end_shows_its_stacks_and_goes_on(lone_workplace: Workplace) -> None:
+    source = """
+with Machine("base.tar") as machine:
+    service = machine.start("echo busy; while :; do :; done")
+    service.wait_for_log("busy", timeout=20)
+    try:
+        service.wait(timeout=0.3)
+    except MachineTimeoutError as error:
+        tell(str(error))
+    tell([service.is_running(), " R " in machine.succeed(f"cat /proc/{service.pid}/stat")])
+"""
+    told, state = run_harness(lone_workplace, source)
+    assert state == [True, True]
+    assert "service echo: did not end within 0.3 s\nprocesses by then:\n" in str(told)
+    assert "computes\n      at /bin/busybox+0x" in str(told)
+    assert str(told).endswith("\nits log:\n  busy")
 
 
 def _processes(stacks: str) -> list[list[str]]:
