@@ -25,6 +25,7 @@ def test_it(rootrun_machine, rootrun_image):
     told = [path.read_text() for path in lone_workplace.path.glob("told-gw*")]
     assert len(told) == 4
     assert len({*told}) == 1
+    assert list(lone_workplace.path.glob("basetemp/rootrun-images/*")) == []
 
 
 def test_workers_tell_what_machines_did(lone_workplace: Workplace) -> None:

@@ -16,10 +16,13 @@ def add_sections(report: pytest.TestReport, item: pytest.Item, *, since_s: float
     """Add a section for each machine that has done something since ``since_s`` (monotonic)."""
     settings = settings_of(item.config)
     for journal in journals(since_s=since_s):
-        lines = _lines(journal, since_s)
-        link = journal.link()
-        if link and settings.keeps:
-            lines.append(settings.kept.keep(link, test=item.nodeid))
+        try:
+            lines = _lines(journal, since_s)
+            link = journal.link()
+            if link and settings.keeps:
+                lines.append(settings.kept.keep(link, test=item.nodeid))
+        except OSError as error:  # which would end the whole session here
+            lines = [f"not to be told: {error}"]
         report.sections.append((f"rootrun machine {journal.name}", "\n".join(lines)))
 
 

@@ -11,6 +11,7 @@ from rootrun.annotation import Self
 from rootrun.errors import EXIT_ROOTRUN_FAILED, MachineError
 from rootrun.image.digest import digest_of, hex_of
 from rootrun.image.reference import parse_image_reference
+from rootrun.layer.removal import remove_tree
 from rootrun.sandbox.companion import run_rootrun
 from rootrun.testing.options import NO_IMAGE
 from rootrun.testing.plugin.settings import Settings
@@ -22,19 +23,33 @@ _SHOWN_LINES = 100
 class ImageFactory:
     """What the fixture ``rootrun_image`` is. A context manager.
 
-    The images are below ``directory``, which the processes of one session share.
+    The images are below ``directory``, which the processes of one session share: the last one of
+    them removes what is there, unless it is to be kept.
     """
 
     def __init__(self, settings: Settings, directory: Path) -> None:
         self._settings = settings
         self._directory = directory
         self._failures: dict[str, str] = {}
+        self._used: int | None = None  # descriptor of the directory, locked by each user
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        used, self._used = self._used, None
+        if used is None:
+            return
+        try:
+            fcntl.flock(used, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return  # others still need them
+        else:
+            if not self._settings.keeps:
+                for name in os.listdir(used):
+                    remove_tree(name, directory_fd=used)
+        finally:
+            os.close(used)
 
     def __call__(
         self,
@@ -54,13 +69,19 @@ class ImageFactory:
         words = ["--owner", "keep", *self._settings.words(), *given]  # the last one counts
         name = os.fspath(base)
         key = hex_of(digest_of(json.dumps([name, _state_of(name), texts, words]).encode()))[:16]
-        directory = self._directory / key
-        directory.mkdir(parents=True, exist_ok=True)
-        image = directory / _IMAGE
-        with _locked(directory):
+        self._use()
+        image = self._directory / key / _IMAGE
+        image.parent.mkdir(exist_ok=True)
+        with _locked(image.parent):
             if not image.exists():
                 self._make(image, name, texts=texts, words=words)
         return image
+
+    def _use(self) -> None:
+        if self._used is None:
+            self._directory.mkdir(exist_ok=True)
+            self._used = _open_directory(self._directory)
+            fcntl.flock(self._used, fcntl.LOCK_SH)
 
     def _make(self, image: Path, base: str, *, texts: Sequence[str], words: Sequence[str]) -> None:
         key = image.parent.name
@@ -82,12 +103,16 @@ class ImageFactory:
 
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = _open_directory(directory)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
     finally:
         os.close(fd)
+
+
+def _open_directory(path: Path) -> int:
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def _text_of(script: str | os.PathLike[str]) -> str:
