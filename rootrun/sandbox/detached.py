@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from rootrun.errors import SandboxError
 from rootrun.sandbox import syscalls
-from rootrun.sandbox.forking import fork_child
+from rootrun.sandbox.forking import fork_child, keep_only
 
 _LOWEST_PRIORITY = 19
 
@@ -44,11 +44,7 @@ def _be_quiet(descriptors: list[int], title: str) -> None:
     nothing = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     for number in range(3):
         os.dup2(nothing, number)
-    first = 3
-    for descriptor in descriptors:
-        os.closerange(first, descriptor)
-        first = descriptor + 1
-    syscalls.close_descriptors_from(first)
+    keep_only(descriptors)
     # Not SCHED_IDLE: it holds locks of the file system while it waits for the processor.
     os.setpriority(os.PRIO_PROCESS, 0, _LOWEST_PRIORITY)
     with suppress(OSError):  # a seccomp filter

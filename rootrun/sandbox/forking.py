@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from rootrun.errors import SandboxError
@@ -36,6 +36,15 @@ def signals_let_in() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def keep_only(descriptors: Iterable[int]) -> None:
+    """Close all descriptors but these and the standard streams."""
+    first = 3
+    for descriptor in sorted(descriptors):
+        os.closerange(first, descriptor)
+        first = max(first, descriptor + 1)
+    syscalls.close_descriptors_from(first)
 
 
 def fork_child(function: Callable[[], None]) -> int:

@@ -15,6 +15,7 @@ from rootrun.testing.network.defaults import give_back_subnet, take_subnet
 from rootrun.testing.network.hosts import Host
 from rootrun.testing.network.roster import MEMBERS, tell, wait_for
 from rootrun.testing.network.seats import Seat
+from rootrun.testing.network.shape import shape_of
 from rootrun.testing.task_names import NETWORK
 
 if TYPE_CHECKING:
@@ -92,6 +93,25 @@ class Network:
     def heal(self) -> None:
         """End a partition."""
         self.partition()
+
+    def shape(
+        self,
+        machine: Named | str,
+        *,
+        delay: float | None = None,
+        loss: float | None = None,
+        bandwidth: int | None = None,
+    ) -> None:
+        """Change the link of a machine, in each direction; what is left out is as usual again.
+
+        ``delay`` is in seconds, ``loss`` the part of the frames that get lost, at random, and
+        ``bandwidth`` bits per second. What is on its way meanwhile may be lost.
+        """
+        name = self._member(machine).link.name
+        what = f"network {self.name}: shape {name!r}"
+        shape = shape_of(what, delay=delay, loss=loss, bandwidth=bandwidth)
+        values = dict(zip(shape._fields, shape, strict=True))
+        self._ask(tasks.SHAPE, {"member": name, **values})
 
     def messages(self) -> str:
         """Return what rootrun logged about this network, lines of a level and a message."""

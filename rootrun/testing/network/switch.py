@@ -17,6 +17,8 @@ from rootrun.sandbox.wire import send, send_error
 from rootrun.testing.asking import question_of
 from rootrun.testing.network import tasks
 from rootrun.testing.network.links import Interface, Links
+from rootrun.testing.network.shape import NO_SHAPE, Shape
+from rootrun.testing.network.shaping import Shaper, remove_queue
 
 if TYPE_CHECKING:
     from rootrun.testing.hub import Child
@@ -59,6 +61,13 @@ class Member:
     port: int | None = None  # index
     is_up: bool = True
     group: int = 0  # of a partition
+    shape: Shape = NO_SHAPE
+    shaper: Shaper | None = None
+
+    @property
+    def uplink(self) -> int | None:
+        """The index of what is at the bridge."""
+        return self.shaper.uplink if self.shaper else self.port
 
 
 class Switch:
@@ -70,6 +79,7 @@ class Switch:
         self._bridges = [self._links.make_bridge("bridge0")]
         self._members: dict[str, Member] = {}
         self._port_count = 0
+        self._shaper_count = 0
 
     def do(self, question: Question) -> None:
         """Do what is asked for."""
@@ -88,6 +98,9 @@ class Switch:
                 member.is_up = bool(question.values["is_up"])
                 if member.port is not None:
                     self._links.set_up(member.port, is_up=member.is_up)
+            case tasks.SHAPE:
+                member.shape = _shape_of(question)
+                self._shape(member)
             case tasks.LEAVE:
                 self._unplug(member)
                 del self._members[name]
@@ -106,13 +119,36 @@ class Switch:
         bridge = self._bridges[member.group]
         member.port = self._links.make_port(name, bridge, inside, namespace)
         self._links.configure(namespace, inside)
+        self._shape(member)
         if not member.is_up:
             self._links.set_up(member.port, is_up=False)
 
     def _unplug(self, member: Member) -> None:
         port, member.port = member.port, None
         if port is not None:
+            self._unshape(member)
             self._links.remove(port)
+
+    def _shape(self, member: Member) -> None:
+        port = member.port
+        if port is None:
+            return
+        if self._unshape(member):
+            remove_queue(self._links, port)
+        bridge = self._bridges[member.group]
+        if member.shape != NO_SHAPE:
+            self._shaper_count += 1
+            member.shaper = Shaper(self._links, self._shaper_count, port, member.shape)
+            self._links.set_bridge(member.shaper.uplink, bridge)
+        else:
+            self._links.set_bridge(port, bridge)
+
+    @staticmethod
+    def _unshape(member: Member) -> bool:
+        shaper, member.shaper = member.shaper, None
+        if shaper is not None:
+            shaper.close()
+        return shaper is not None
 
     def _part(self, groups: list[list[str]]) -> None:
         """Put the machines of each group at a bridge of their own, all others at the first."""
@@ -123,8 +159,8 @@ class Switch:
             self._members.setdefault(name, Member())
         for name, member in self._members.items():
             group = group_of.get(name, 0)
-            if group != member.group and member.port is not None:
-                self._links.set_bridge(member.port, self._bridges[group])
+            if group != member.group and member.uplink is not None:
+                self._links.set_bridge(member.uplink, self._bridges[group])
             member.group = group
 
 
@@ -134,4 +170,13 @@ def _interface_of(question: Question) -> Interface:
         question.text("mac"),
         question.text("address"),
         question.number("prefix"),
+    )
+
+
+def _shape_of(question: Question) -> Shape:
+    bandwidth = question.values["bandwidth"]
+    return Shape(
+        float(str(question.values["delay_s"])),
+        float(str(question.values["loss"])),
+        None if bandwidth is None else int(str(bandwidth)),
     )
