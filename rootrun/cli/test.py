@@ -1,6 +1,5 @@
 """``rootrun test``: a test script with its machines by their names."""
 
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -103,30 +102,17 @@ def _time_limit(timeout_s: float | None) -> Iterator[None]:
 
 def _interact(script: Script, names: dict[str, object], driver: Driver, run: TestRun) -> int:
     """Give the user a prompt with what the script has; ``test_script()`` runs it there."""
-    import code
+    from rootrun.cli.test_prompt import prompt
 
     def test_script() -> None:
         _, failures = _run(script, names, driver, run)
         _tell_machines(driver, failures, is_verbose=False)
         _tell_end(script, driver, failures, is_quiet=False)
 
-    names.update(test_script=test_script, run_tests=test_script, exit=sys.exit, quit=sys.exit)
-    if os.isatty(0):
-        import readline
-        import rlcompleter
-
-        readline.set_completer(rlcompleter.Completer(names).complete)
-        readline.parse_and_bind("tab: complete")
+    names.update(test_script=test_script, run_tests=test_script)
     machines = ", ".join(driver.names) or "none"
     banner = f"machines: {machines}\ntest_script() runs {script.path}, exit() ends."
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        code.interact(banner, local=names, exitmsg="")
-    except SystemExit as error:
-        return error.code & 0xFF if isinstance(error.code, int) else 0
-    finally:
-        signal.signal(signal.SIGINT, before)
-    return 0
+    return prompt(banner, names, shows_ours=run.is_debugging)
 
 
 def _tell_machines(driver: Driver, failures: list[Failure], *, is_verbose: bool) -> None:

@@ -43,6 +43,12 @@ def test_hot_path_loads_no_heavy_module(source: str) -> None:
     assert not _modules_after(source) & _HEAVY
 
 
+@pytest.mark.parametrize("words", ["--help", "test --help", "pull --help", "completion bash"])
+def test_machines_are_loaded_only_to_be_used(words: str) -> None:
+    loaded = _modules_after(f"from rootrun.cli.main import main; main({words.split()!r})")
+    assert not {name for name in loaded if name.startswith("rootrun.testing")}
+
+
 def test_completion_loads_no_pipeline() -> None:
     loaded = _modules_after("from rootrun.cli.main import main; main(['completion', 'bash'])")
     assert not {name for name in loaded if name.startswith(("rootrun.sandbox", "rootrun.store"))}

@@ -109,6 +109,20 @@ check("two")
     assert told.endswith("rootrun: error: check.py: line 2: AssertionError")
 
 
+def test_a_fork_is_one_of_the_machines(lone_workplace: Workplace) -> None:
+    script = """
+machine.succeed("echo kept > /note")
+other = machine.fork(name="other")
+machine.succeed("rm /note")
+assert other.succeed("cat /note; hostname") == "kept\\nother\\n"
+assert machines == [machine, other]
+"""
+    status, told = _test(lone_workplace, script, *_ONE)
+    assert status == 0, told
+    assert "other: start" not in told
+    assert "\nother: succeed: cat /note; hostname\n" in told
+
+
 def test_keep_going_goes_on_behind_a_failed_subtest(lone_workplace: Workplace) -> None:
     script = """
 with subtest("first"):

@@ -65,6 +65,28 @@ def test_a_signal_ends_the_test_and_its_machines(
         assert list((workplace.path / "scratch").iterdir()) == []
 
 
+def test_an_interrupt_at_the_prompt_ends_the_command_alone(lone_workplace: Workplace) -> None:
+    lone_workplace.base()
+    lone_workplace.write("check.py", "")
+    arguments = ("test", "check.py", "--from", "base.tar", "--interactive")
+    with start(lone_workplace, *arguments, stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(b"machine.succeed('sleep 1000')\n")
+        process.stdin.flush()
+        while b"succeed: sleep 1000" not in (line := process.stderr.readline()):
+            assert line, "the prompt ended"
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(
+            b"machine.wait_until_fails('ps | grep [1]000')\nmachine.wait_for_unit('x')\nexit(5)\n",
+            timeout=STOP_LIMIT_S,
+        )
+    assert process.returncode == 5
+    assert b"KeyboardInterrupt" in errors
+    assert b"hint: there is no systemd" in errors
+    assert b"rootrun/testing" not in errors
+
+
 def test_timeout_ends_the_test_and_names_its_line(lone_workplace: Workplace) -> None:
     with _running(lone_workplace, "--timeout", "6s") as process:
         family = members_of(process)

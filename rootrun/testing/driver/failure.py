@@ -38,7 +38,7 @@ def failure_of(error: BaseException, script: Script, *, shows_ours: bool) -> Fai
     reason = first if is_ours and first else f"{name}: {first}" if first else name
     if isinstance(error, Interrupted):
         reason = "interrupted"
-    lines = [*_traceback(error, shows_ours=shows_ours), *_values(error, script, frames)]
+    lines = [*_traceback(error, script, shows_ours=shows_ours), *_values(error, script, frames)]
     return Failure(line, reason, tuple(lines), hint_for(error))
 
 
@@ -50,31 +50,32 @@ def _frames(traceback: TracebackType | None, path: str) -> Iterator[tuple[FrameT
         traceback = traceback.tb_next
 
 
-def _traceback(error: BaseException, *, shows_ours: bool) -> list[str]:
+def _traceback(error: BaseException, script: Script, *, shows_ours: bool) -> list[str]:
     """Return it as Python shows it, but for the lines that are not the test's."""
     from traceback import TracebackException
 
     told = TracebackException.from_exception(error)
     if shows_ours:
         return "".join(told.format()).rstrip("\n").splitlines()
-    if isinstance(error, Interrupted):  # which says nothing of itself
-        _leave_out_ours(told)
-        return "".join(told.stack.format()).rstrip("\n").splitlines()
     if isinstance(error, RootrunError):
         told.__cause__ = None  # how we came to know is of no use for a test
         told.__suppress_context__ = True
-    _leave_out_ours(told)
-    return "".join(told.format()).rstrip("\n").splitlines()
+    _leave_out_ours(told, os.fspath(script.path))
+    # An interruption says nothing of itself.
+    lines = told.stack.format() if isinstance(error, Interrupted) else told.format()
+    return "".join(lines).rstrip("\n").splitlines()
 
 
-def _leave_out_ours(told: "TracebackException") -> None:
+def _leave_out_ours(told: "TracebackException", path: str) -> None:
+    """Leave the frames of rootrun out, and what is above the script at ``path``."""
     from contextlib import __file__ as of_contextlib
 
     seen = [told]
     for one in seen:
+        names = [frame.filename for frame in one.stack]
         one.stack[:] = [
             frame
-            for frame in one.stack
+            for frame in one.stack[names.index(path) if path in names else 0 :]
             if not frame.filename.startswith((_OURS, "<frozen")) and frame.filename != of_contextlib
         ]
         seen += [other for other in (one.__cause__, one.__context__) if other is not None]

@@ -45,12 +45,14 @@ class ObservedMachine:
         self._steps = steps
         self._boots = boots  # what went wrong with them
         self._adopt = adopt
-        self._was_started = False
-        self._is_down = True
-        self._boot: Method = getattr(machine, "start")  # noqa: B009 # as any method
+        self._methods: dict[str, Method] = {}
         for name, member in vars(type(machine)).items():
             if callable(member) and not name.startswith("_"):
-                setattr(machine, name, self._observed(name, getattr(machine, name)))
+                vars(machine).pop(name, None)  # a fork has those of the machine that it was
+                self._methods[name] = getattr(machine, name)
+                setattr(machine, name, self._observed(name, self._methods[name]))
+        self._was_started = machine.is_up()  # a fork is
+        self._is_down = not self._was_started
 
     def _observed(self, name: str, method: Method) -> Method:
         @wraps(method)
@@ -72,7 +74,7 @@ class ObservedMachine:
         if name in _ENDS and not self._was_started:
             return None
         if not boots_only and self._is_to_start(name):
-            self._start(self._boot, {})
+            self._start(self._methods["start"], {})
         if boots_only:
             return self._start(method, options)
         with self._steps.step(f"{self._machine.name}: {shown_call(name, arguments, options)}"):
