@@ -8,7 +8,7 @@ MAIN = Command(
     (
         "usage: rootrun [--from IMAGE] [OPTION ...] (--script FILE ... | -- COMMAND [ARG ...])",
         "others: cache completion doctor export help layered merge prefetch pull push",
-        "        shell-image test",
+        "        shell shell-image test",
     ),
     (options.IMAGE, options.SANDBOX, options.LAYER_OF_ANY, options.OUTPUT, options.GENERAL),
     epilog="""\
@@ -16,4 +16,5 @@ MAIN = Command(
 Example:  rootrun --from base.tar --script setup.sh
      or:  rootrun --from oci:base -o oci:new --network host -- apt-get install -y nginx
 Exit status: the script's; 128+N signal, 124 timeout, 125 rootrun, 126 and 127 cannot run""",
+    takes_command=True,
 )

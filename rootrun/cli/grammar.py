@@ -64,6 +64,10 @@ class Group(NamedTuple):
     title: str
     options: tuple[Option, ...]
 
+    def named(self, *names: str) -> tuple[Option, ...]:
+        """Return the options with these long flags, in their order here."""
+        return tuple(option for option in self.options if option.name in names)
+
 
 def choice(flag: str, metavar: str, *, text: str, choices: tuple[str, ...]) -> Option:
     """Return an option that takes one of ``choices``, the first by default."""
@@ -90,6 +94,7 @@ class Command(NamedTuple):
     groups: tuple[Group, ...]
     epilog: str = ""
     positional: Option | None = None
+    takes_command: bool = False  # behind --, as the main job's does
 
     @property
     def options(self) -> list[Option]:

@@ -165,4 +165,8 @@ def _machine_job_of(command: Command) -> Callable[[Options], int]:
             from rootrun.cli.test import run_test
 
             return run_test
+        case "shell":
+            from rootrun.cli.shell import run_shell
+
+            return run_shell
     raise AssertionError(f"no such command: {command.name}")

@@ -117,6 +117,7 @@ class Options:
     machines: list[tuple[str, str]]
     from_image: str | None
     interactive: bool
+    commit: str | None
     keep_going: bool
     command: tuple[str, ...]  # what stood behind --
 
@@ -125,7 +126,7 @@ def parse(command: Command, argv: Sequence[str]) -> Options:
     """Return the options in ``argv``; everything behind the first ``--`` is the command to run."""
     before, after = split_command(argv)
     see_help = f"see rootrun {command.name} --help".replace("  ", " ")
-    if after and command.name:
+    if after and not command.takes_command:
         raise UsageError(f"rootrun {command.name}: takes no -- COMMAND", hint=see_help)
     options = Options()
     if not read_plain_words(command, before, options):

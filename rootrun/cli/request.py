@@ -114,6 +114,11 @@ def _check_task(options: Options) -> None:
         raise UsageError("--keep-dirlinks: not possible together with --copy-dirlinks")
     if options.step_cache and options.no_cache:
         raise UsageError("--step-cache: not possible together with --no-cache")
+    check_one_name(options)
+
+
+def check_one_name(options: Options) -> None:
+    """Raise UsageError if two options name the image."""
     if options.tag and options.tag.name and options.name:
         raise UsageError("--tag: NAME:TAG is not possible together with --name")
 

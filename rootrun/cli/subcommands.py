@@ -4,6 +4,7 @@ from rootrun.cli import image_values, options, registry_options, values
 from rootrun.cli.grammar import Command, Group, Option
 from rootrun.cli.layered_options import LAYERED
 from rootrun.cli.shell_image_options import SHELL_IMAGE
+from rootrun.cli.shell_options import SHELL
 from rootrun.cli.test_options import TEST_COMMAND
 
 _TALK = (*options.MESSAGES, options.HELP)
@@ -156,7 +157,7 @@ Shows the manual page rootrun(1).""",
 )
 
 _ALL = (
-    *(EXPORT, LAYERED, MERGE, PULL, PREFETCH, PUSH, SHELL_IMAGE, TEST_COMMAND),
+    *(EXPORT, LAYERED, MERGE, PULL, PREFETCH, PUSH, SHELL, SHELL_IMAGE, TEST_COMMAND),
     *(DOCTOR, CACHE, COMPLETION, HELP),
 )
 SUBCOMMANDS = {command.name: command for command in _ALL}

@@ -4,11 +4,6 @@ from rootrun.cli import image_values, options, values
 from rootrun.cli.grammar import Command, Group, Option, switch
 
 
-def _of(group: Group, *names: str) -> tuple[Option, ...]:
-    """Return the options of ``group`` with these names, in their order there."""
-    return tuple(option for option in group.options if option.name in names)
-
-
 def parse_machine(text: str) -> tuple[str, str]:
     """Return the name and the image that ``NAME=IMAGE`` says."""
     name, equals, image = values.parse_text(text).partition("=")
@@ -32,10 +27,10 @@ MACHINE = Group(
     "Machines",
     (
         Option(("--from",), "image of all machines", "IMAGE", parse_image, dest="from_image"),
-        *_of(options.IMAGE, "--from-ref", "--arch", "--env"),
-        *_of(options.SANDBOX, "--bind", "--tmpfs", "--network"),
-        *_of(options.SANDBOX, "--memory", "--disk", "--pids", "--nofile", "--cpus"),
-        *_of(options.SANDBOX, "--rootfs", "--emulate"),
+        *options.IMAGE.named("--from-ref", "--arch", "--env"),
+        *options.SANDBOX.named("--bind", "--tmpfs", "--network"),
+        *options.SANDBOX.named("--memory", "--disk", "--pids", "--nofile", "--cpus"),
+        *options.SANDBOX.named("--rootfs", "--emulate"),
     ),
 )
 # What is one for all machines of a test.

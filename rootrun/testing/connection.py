@@ -139,6 +139,7 @@ def close_connections() -> None:
 def places_of(
     *,
     cache: str | os.PathLike[str] | None = None,
+    no_cache: bool = False,
     tmpdir: str | os.PathLike[str] | None = None,
     id_map: str = "auto",
 ) -> Places:
@@ -147,7 +148,7 @@ def places_of(
         raise UsageError(f"id map: {id_map!r}: not one of {', '.join(ID_MAPS)}")
     from pathlib import Path
 
-    directory = cache_directory(Path(cache) if cache else None)
+    directory = None if no_cache else cache_directory(Path(cache) if cache else None)
     scratch = scratch_parent(Path(tmpdir) if tmpdir else None)
     return Places(
         os.fspath(directory) if directory else None,

@@ -64,7 +64,12 @@ class MachineLink:
     def places(self) -> Places:
         """Return what machines of one hub have in common."""
         options = self.options
-        return places_of(cache=options.cache_dir, tmpdir=options.tmpdir, id_map=options.idmap)
+        return places_of(
+            cache=options.cache_dir,
+            no_cache=options.no_cache,
+            tmpdir=options.tmpdir,
+            id_map=options.idmap,
+        )
 
     def start(self, *, deadline_s: float) -> None:
         """Make the keeper, if there is none, and have it boot the machine."""

@@ -35,6 +35,7 @@ class MachineOptions:
     emulate: str = "auto"
     idmap: str = "auto"
     cache_dir: str | os.PathLike[str] | None = None
+    no_cache: bool = False
     tmpdir: str | os.PathLike[str] | None = None
 
 

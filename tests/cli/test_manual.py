@@ -23,6 +23,7 @@ _SECTIONS = (
         "THE NIX DATABASE",
         "LAYERED IMAGES",
         "SHELL IMAGES",
+        "SHELLS",
         "TESTING",
         "ENVIRONMENT",
         "EXIT STATUS",

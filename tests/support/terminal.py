@@ -15,7 +15,8 @@ from pathlib import Path
 from tests.support.program import clean_environment
 from tests.support.workplace import Workplace
 
-_WITHIN_S = 15.0
+_WITHIN_S = 30.0
+_PAUSE_S = 0.02
 
 
 class Terminal:
@@ -64,12 +65,17 @@ class Terminal:
         """Send a signal to the program."""
         os.kill(self._pid, number)
 
+    def hang_up(self) -> None:
+        """Close the window."""
+        os.close(self._master)
+        self._master = -1
+
     def status(self) -> int:
         """Wait for the end of the program, and return its exit status; -N for signal N."""
         deadline_s = time.monotonic() + _WITHIN_S
         while self._status is None:
             assert time.monotonic() < deadline_s, f"it goes on: {self.shown[-2000:]!r}"
-            self._read(0.02)
+            self._read(_PAUSE_S)
             pid, code = os.waitpid(self._pid, os.WNOHANG)
             if pid:
                 self._status = os.waitstatus_to_exitcode(code)
@@ -86,7 +92,8 @@ class Terminal:
         if self._status is None:
             os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
-        os.close(self._master)
+        if self._master >= 0:
+            os.close(self._master)
 
     def _is_open(self) -> bool:
         pid, code = (
@@ -97,6 +104,9 @@ class Terminal:
         return self._status is None
 
     def _read(self, timeout_s: float) -> bool:
+        if self._master < 0:
+            time.sleep(timeout_s)
+            return False
         if not select.select([self._master], [], [], timeout_s)[0]:
             return False
         try:
