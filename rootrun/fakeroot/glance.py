@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from rootrun.fakeroot.caller import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, signed
 from rootrun.fakeroot.names import Names
+from rootrun.fakeroot.process_owner import BELOW
 from rootrun.sandbox import syscalls
 from rootrun.sandbox.beneath import FOLLOWING
 from rootrun.sandbox.notify import SystemCall
@@ -64,7 +65,7 @@ def glances(names: Names) -> Mapping[str, Glance]:
 
 def _has_plain_name(names: Names, path: bytes) -> bool:
     name = path.rpartition(b"/")[2]
-    return name not in names and name not in _ODD
+    return name not in names and name not in _ODD and not name.isdigit()
 
 
 def _is_open_plain(names: Names, pid: int, number: int) -> bool:
@@ -72,7 +73,7 @@ def _is_open_plain(names: Names, pid: int, number: int) -> bool:
         link = os.readlink(b"/proc/%d/fd/%d" % (pid, number))
     except OSError:
         return True  # EBADF, as the kernel will find
-    return not names.has_last_of(link)
+    return not names.has_last_of(link) and not link.startswith(BELOW)
 
 
 def _is_plain(names: Names, pid: int, address: int, root: int | None) -> bool:

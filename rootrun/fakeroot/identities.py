@@ -38,6 +38,10 @@ class Identities:
         """Return what ``pid``, a process or a thread of it, is: ``ROOT`` unless it changed."""
         return self._credentials.get(resource.prlimit(pid, _MARKED)[0], ROOT)
 
+    def with_marker(self, marker: int) -> Credentials | None:
+        """Return what processes with that soft limit are; None for what is no marker: of root."""
+        return self._credentials.get(marker)
+
     def become(self, pid: int, credentials: Credentials) -> None:
         """Make a process, and those that it starts from now on, be ``credentials``.
 

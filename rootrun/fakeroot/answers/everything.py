@@ -42,7 +42,7 @@ def answers_of(
         **mknod_answers(files, rights.credentials, rights.may_make_devices),
         **create_answers(files, rights.credentials),
         **rename_answers(files),
-        **stat_answers(files),
+        **stat_answers(files, identities),
         **(chmod_answers(files, rights.credentials) if plan.is_restricted else {}),
         **attribute_answers(files, rights.credentials),
     }

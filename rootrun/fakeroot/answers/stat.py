@@ -9,12 +9,15 @@ from rootrun.fakeroot import calls
 from rootrun.fakeroot.caller import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, Caller, signed
 from rootrun.fakeroot.files import Files, mode_of
 from rootrun.fakeroot.handler import Handler
+from rootrun.fakeroot.identities import Identities
 from rootrun.fakeroot.names import Names
+from rootrun.fakeroot.process_owner import BELOW, owner_of_process
 from rootrun.fakeroot.upper import status_of
 from rootrun.layer.compare import Remembered
 from rootrun.sandbox import bpf, syscalls
 
 _NS = 1_000_000_000
+_ODD = (b"", b".", b"..")
 _LOW = 0xFFFFFFFF
 # struct stat: asm/stat.h of each architecture. What i386 calls stat64 is packed to 4 bytes.
 _STAT_X86_64 = struct.Struct("=QQQIII4xQqqq6q24x")
@@ -30,13 +33,13 @@ _STATX_RDEV = struct.Struct("=II")
 _STATX_RDEV_OFFSET = 128
 
 
-def stat_answers(files: Files) -> Mapping[str, Handler]:
+def stat_answers(files: Files, identities: Identities | None) -> Mapping[str, Handler]:
     """Return what answers the stat family where more is known than the disk says."""
-    return dict.fromkeys(calls.STAT, partial(_answer, files))
+    return dict.fromkeys(calls.STAT, partial(_answer, files, identities))
 
 
-def _answer(files: Files, caller: Caller, name: str) -> int | None:
-    if files.are_all_on_disk:
+def _answer(files: Files, identities: Identities | None, caller: Caller, name: str) -> int | None:
+    if files.are_all_on_disk and not identities:
         return None
     try:
         fd = _operand(files.names, caller, name)
@@ -47,6 +50,8 @@ def _answer(files: Files, caller: Caller, name: str) -> int | None:
     try:
         status = status_of(fd)
         known = files.recall(fd, status)
+        if known is None and identities and not files.tree.has(status):
+            known = owner_of_process(identities, fd, status)
         if known is None or not caller.is_in_container_userns():
             return None
         if name == "statx":
@@ -81,18 +86,22 @@ def _operand(names: Names, caller: Caller, name: str) -> int | None:
 
 
 def _descriptor(names: Names, caller: Caller, number: int) -> int | None:
-    return caller.descriptor(number) if names.has_last_of(caller.link(number)) else None
+    return caller.descriptor(number) if _is_known(names, caller.link(number)) else None
 
 
 def _named(
     names: Names, caller: Caller, directory: int, path: bytes, *, follow: bool
 ) -> int | None:
     last = path.rpartition(b"/")[2]
-    if not follow and last not in names and last not in (b"", b".", b".."):
+    if not follow and last not in names and last not in _ODD and not last.isdigit():
         return None
-    if follow and not names.has_last_of(caller.seen(directory, path)):
+    if follow and not _is_known(names, caller.seen(directory, path)):
         return None
     return caller.named(directory, path, follow=follow, may_be_empty=False)
+
+
+def _is_known(names: Names, seen_at: bytes) -> bool:
+    return names.has_last_of(seen_at) or seen_at.startswith(BELOW)
 
 
 def _stat(status: os.stat_result, known: Remembered, arch: int, name: str) -> bytes:
