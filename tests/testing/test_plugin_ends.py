@@ -55,3 +55,14 @@ def test_ended_pytest_leaves_nothing(
         assert "KeyboardInterrupt" in said
     _wait_until(lambda: processes_of(tester) == [])
     assert _scratch(tester) == []
+
+
+@pytest.mark.slow
+def test_killed_pytest_with_workers_leaves_nothing(tester: Account) -> None:
+    place = Workplace(path=tester.own(tester.new_directory()), account=tester)
+    with popen_pytest(place, _IN_A_COMMAND, "-n1") as running:
+        _wait_until((place.path / "begun").exists)
+        running.kill()
+        # Workers of xdist wait some seconds before they give up what they are at.
+        _wait_until(lambda: processes_of(tester) == [])
+    assert _scratch(tester) == []
