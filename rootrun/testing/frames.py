@@ -19,6 +19,9 @@ _WORD = struct.Struct("<Q")
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _SEGMENT = struct.Struct("<IIQQQQQQ")
 _SYMBOL = struct.Struct("<IBBHQQ")
+_IDENT_BYTES = 20  # e_ident, e_type, e_machine
+_MACHINES = {"x86_64": 62, "aarch64": 183, "riscv64": 243, "loongarch64": 258}  # EM_...
+_ELF = b"\x7fELF"
 _ELF_64 = b"\x7fELF\x02\x01"  # little-endian
 _FIXED = 2  # ET_EXEC
 _LOADED, _DYNAMIC = 1, 2  # PT_LOAD, PT_DYNAMIC
@@ -48,6 +51,10 @@ class AddressSpace:
         with open(f"/proc/{pid}/maps", encoding="utf-8", errors="backslashreplace") as file:
             self._maps = [_map(line) for line in file]
         self._starts = [one.start for one in self._maps]
+        self._bases: dict[str, int] = {}
+        for one in self._maps:
+            self._bases.setdefault(one.path, one.start)
+        self._is_native: bool | None = None
         self._functions: dict[int, list[_Function]] = {}  # by the start of their module
 
     def place(self, address: int, *, has_path: bool = False) -> str:
@@ -55,17 +62,28 @@ class AddressSpace:
         found = self._find(address)
         if found is None or not found.path:
             return f"{address:#x}"
-        base = self._base(found)
+        base = self._bases[found.path]
         where = f"{found.path if has_path else os.path.basename(found.path)}+{address - base:#x}"
         for function in self._functions_of(base):
             if function.start <= address < function.start + function.size:
                 return f"{function.name} ({where})"
         return where
 
+    def is_native(self) -> bool:
+        """Say whether its program is of the architecture of this machine's kernel."""
+        if self._is_native is None:
+            # Memory without a file may lie below the program.
+            idents = (self._read(one.start, _IDENT_BYTES) for one in self._maps if one.path)
+            ident = next((one for one in idents if one.startswith(_ELF)), b"")
+            machine = _MACHINES.get(os.uname().machine)
+            is_of_machine = int.from_bytes(ident[-2:], "little") == machine
+            self._is_native = ident.startswith(_ELF_64) and is_of_machine
+        return self._is_native
+
     def return_addresses(self, stack: int) -> list[int]:
         """Return what looks like return addresses above ``stack``, innermost first."""
         found = self._find(stack)
-        if found is None:
+        if found is None or not self.is_native():
             return []
         size = min(_SEARCHED_BYTES, found.end - stack) // _WORD.size * _WORD.size
         addresses: list[int] = []
@@ -79,11 +97,6 @@ class AddressSpace:
     def _find(self, address: int) -> _Map | None:
         at = bisect_right(self._starts, address) - 1
         return self._maps[at] if at >= 0 and address < self._maps[at].end else None
-
-    def _base(self, one: _Map) -> int:
-        starts = [other.start for other in self._maps if other.path == one.path]
-        below = [start for start in starts if start <= one.start]
-        return below[0]
 
     def _read(self, address: int, size: int) -> bytes:
         """Return what can be read of that, from its start on."""

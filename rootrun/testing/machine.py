@@ -7,8 +7,8 @@ import time
 from collections.abc import Mapping, Sequence
 
 from rootrun.annotation import overload
-from rootrun.errors import CommandError
-from rootrun.testing import files, ports
+from rootrun.errors import CommandError, MachineTimeoutError
+from rootrun.testing import files, observation, ports
 from rootrun.testing.changes import Change, changes_of
 from rootrun.testing.command import Command, Result, short
 from rootrun.testing.commit import CommitOptions, Committed, commit
@@ -26,6 +26,7 @@ TIMEOUT_S = 900.0  # as the driver of NixOS has it
 
 _BOOTS_WITHIN_S = 300.0  # with an image to be unpacked
 _GRACE_S = 5.0
+_HANGS_AFTER_S = 1.0  # a command that is tried again and again
 
 
 class Machine:
@@ -150,6 +151,14 @@ class Machine:
         """Return what takes TCP connections, or UDP datagrams."""
         return ports.open_ports(self._link)
 
+    def processes(self) -> Sequence[observation.Process]:
+        """Return what runs in it, by pid."""
+        return observation.processes(self._link)
+
+    def usage(self) -> observation.Usage:
+        """Return what it used since it was booted, also by processes that have ended."""
+        return observation.usage(self._link)
+
     def read_bytes(self, path: str) -> bytes:
         """Return the content of a file, as root of the machine sees it."""
         return files.read_bytes(self._link, path)
@@ -240,18 +249,26 @@ class Machine:
             raise CommandError(self._outcome(command, result) + self._details(result))
         return result.stdout
 
-    def _outcome(self, command: str, result: Result) -> str:
+    def _outcome(self, command: str, result: Result | None) -> str:
+        if result is None:
+            return f"{self.name}: {short(command)}"
         return f"{self.name}: {short(command)}: ended with status {result.status}"
 
-    def _details(self, result: Result) -> str:
-        return output_told(result.stdout, result.stderr) + self._link.services_told()
+    def _details(self, result: Result | None) -> str:
+        output = output_told(result.stdout, result.stderr) if result else ""
+        return output + self._link.services_told()
 
     def _repeat(self, command: str, timeout: float, *, succeeds: bool) -> str:
-        last = Result(0, "", "")
+        last: Result | None = None
 
         def is_done(left_s: float) -> bool:
             nonlocal last
-            last = self.execute(command, timeout=left_s)
+            try:
+                last = self.execute(command, timeout=left_s)
+            except MachineTimeoutError:
+                if last is None or left_s > _HANGS_AFTER_S:
+                    raise
+                return False  # it had no time, and what the last one did says more
             return (last.status == 0) is succeeds
 
         wait_until(
@@ -260,4 +277,5 @@ class Machine:
             describe=lambda: self._outcome(command, last),
             details=lambda: self._details(last),
         )
+        assert last is not None
         return last.stdout

@@ -79,6 +79,7 @@ def describe_stacks(init_pid: int, leader: int) -> str:
         for process in shown[:_MOST_PROCESSES]
         for line in _describe(process, inner.get(process.parent, 1))
     ]
+    lines = [_printable(line) for line in lines]
     if len(shown) > _MOST_PROCESSES:
         lines.append(f"and {len(shown) - _MOST_PROCESSES} more")
     return "\n".join(lines)
@@ -105,8 +106,7 @@ def _below(init_pid: int) -> Iterator[_Process]:
 def _describe(process: _Process, parent: int) -> Iterator[str]:
     command = _read(process.pid, "cmdline").replace("\0", " ").strip()
     name = command or f"[{_read(process.pid, 'comm').strip()}]"
-    shown = name[:_LONGEST_COMMAND].encode("unicode_escape").decode()
-    shown += "..." * (len(name) > _LONGEST_COMMAND)
+    shown = name if len(name) <= _LONGEST_COMMAND else f"{name[:_LONGEST_COMMAND]}..."
     yield f"{process.inner_pid} {shown}: {process.state}, child of {parent}"
     try:
         threads = sorted(int(tid) for tid in os.listdir(f"/proc/{process.pid}/task"))
@@ -124,7 +124,7 @@ def _describe(process: _Process, parent: int) -> Iterator[str]:
 def _describe_thread(pid: int, tid: int, space: AddressSpace) -> Iterator[str]:
     position = _position(tid)
     kernel = _read(tid, "wchan").strip()
-    what = "computes" if position.call is None else _call(pid, position)
+    what = "computes" if position.call is None else _call(pid, position, space)
     if position.stack is None:
         position = _position_when_stopped(pid, tid)
     where = "" if kernel in ("", "0") else f", in the kernel: {kernel}"
@@ -164,14 +164,21 @@ def _position_when_stopped(pid: int, tid: int) -> _Position:
     return _Position(None)
 
 
-def _call(pid: int, position: _Position) -> str:
+def _call(pid: int, position: _Position, space: AddressSpace) -> str:
     assert position.call is not None
+    if not space.is_native():  # its numbers are others
+        return f"system call {position.call}"
     name = call_name(position.call)
     if name in _FIRST_IS_FILE and position.arguments:
         number = position.arguments[0]
         with suppress(OSError):
             name += f" of {number}, {os.readlink(f'/proc/{pid}/fd/{number}')}"
     return name
+
+
+def _printable(line: str) -> str:
+    """Escape what a terminal would obey: names are the machine's to choose."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in line)
 
 
 def _status(pid: int) -> dict[str, str]:

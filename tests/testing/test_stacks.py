@@ -79,6 +79,28 @@ with Machine("base.tar", options=options) as machine:
     assert "_PyEval_EvalFrameDefault" in "".join(child[2:])
 
 
+def test_names_that_a_terminal_would_obey_are_escaped(lone_workplace: Workplace) -> None:
+    source = f"""
+{_STACKS}
+with Machine("base.tar") as machine:
+    tell(stacks_of("printf 'a\\\\033[31m' > /proc/$$/comm; sleep 600; :"))
+"""
+    [told] = run_harness(lone_workplace, source)
+    assert "thread a\\x1b[31m: wait4" in str(told)
+    assert "\x1b" not in str(told)
+
+
+def test_processes_beyond_some_number_are_counted(lone_workplace: Workplace) -> None:
+    source = f"""
+{_STACKS}
+with Machine("base.tar") as machine:
+    many = "while [ $i -lt 60 ]; do sleep 600 & i=$((i + 1)); done; wait"
+    tell(stacks_of(f"i=0; {{many}}").splitlines()[-1])
+    tell(machine.succeed("ps | grep -c '[s]leep' || true"))
+"""
+    assert run_harness(lone_workplace, source) == ["  and 21 more", "0\n"]
+
+
 def test_service_that_does_not_end_shows_its_stacks_and_goes_on(lone_workplace: Workplace) -> None:
     source = """
 with Machine("base.tar") as machine:
