@@ -60,7 +60,7 @@ _MAY_IMPORT = {
     "places": {*_VALUES},
     "testing": {
         *("attempt", "pipeline", "places", "plan", "steps", *_VALUES, *_FORMATS),
-        *("store", "sandbox", "rootfs", "compose"),
+        *("fakeroot", "store", "sandbox", "rootfs", "compose"),
     },
     "cli": {
         *("layered", "pipeline", "places", "testing", *_VALUES, *_FORMATS),

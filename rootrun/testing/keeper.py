@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     import _socket
 
     from rootrun.testing.hub import Child
-    from rootrun.testing.service_tasks import KeptService
     from rootrun.testing.layers import Fork
+    from rootrun.testing.service_tasks import KeptService
 
 
 _IN_CONTAINER = {
@@ -155,12 +155,14 @@ class Keeper:
 
         Raises ``MachineError`` if the machine is down, with the reason if it did not end well.
         """
-        self._check_up()
+        self.check_up()
         self._forward(packed({**values, "task": task}), descriptors)
 
-    def _check_up(self) -> None:
+    def check_up(self) -> RunningContainer:
+        """Return the container; raises what ended it if there is none."""
         if self.running is None:
             raise self.error or MachineError(f"machine {self.plan.name}: is down")
+        return self.running
 
     def _forward(self, content: bytes, descriptors: list[int]) -> None:
         assert self.running is not None
@@ -197,7 +199,7 @@ class Keeper:
 
     def _do(self, question: Question, content: bytes, descriptors: list[int]) -> None:
         if question.task in _IN_CONTAINER:
-            self._check_up()
+            self.check_up()
             self._forward(content, descriptors)
             return
         match question.task:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 
 from rootrun.errors import MachineError, MachineTimeoutError, RootrunError
-from rootrun.sandbox.serving import OPEN
+from rootrun.sandbox.serving import OPEN, USAGE
 from rootrun.testing.asking import Answer, Answers, ask
 from rootrun.testing.command import Command, Result, run_command
 from rootrun.testing.connection import Child, Connection, connection_to_hub, places_of
@@ -18,11 +18,22 @@ from rootrun.testing.network.seats import Seat
 from rootrun.testing.options import MachineOptions
 from rootrun.testing.plan import MachinePlan, Places, values_of
 from rootrun.testing.report import services_told
-from rootrun.testing.task_names import BOOT, END, MACHINE, SERVICE, START_SERVICE, STATE
+from rootrun.testing.task_names import (
+    BOOT,
+    END,
+    MACHINE,
+    PROCESSES,
+    SERVICE,
+    SOCKETS,
+    START_SERVICE,
+    STATE,
+    USED,
+)
 
 ANSWERS_WITHIN_S = 60.0
 
-_UNNOTED = {BOOT, STATE, SERVICE, START_SERVICE}  # a part of what is noted, or no change
+# A part of what is noted, or no change.
+_UNNOTED = {BOOT, STATE, SERVICE, START_SERVICE, PROCESSES, SOCKETS, USED, USAGE}
 
 
 class MachineLink:

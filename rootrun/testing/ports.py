@@ -7,12 +7,14 @@ from rootrun.errors import SandboxError
 from rootrun.namedtuple import NamedTuple
 from rootrun.testing.files import read_bytes
 from rootrun.testing.link import MachineLink
+from rootrun.testing.observation import listeners
 from rootrun.testing.report import section
 from rootrun.testing.waiting import wait_until
 
-FILES = {"tcp": "/proc/net/tcp", "tcp6": "/proc/net/tcp6", "udp": "/proc/net/udp"}
+FILES = {name: f"/proc/net/{name}" for name in ("tcp", "tcp6", "udp", "udp6")}
 
-_LISTEN = {"tcp": "0A", "tcp6": "0A", "udp": "07"}
+_LISTEN = {"tcp": "0A", "udp": "07"}
+_INODE = 9  # a field
 
 
 class OpenPort(NamedTuple):
@@ -21,6 +23,8 @@ class OpenPort(NamedTuple):
     protocol: str  # tcp or udp
     address: str  # 0.0.0.0 and :: for any
     port: int
+    pid: int | None = None  # of a process that has it open, as the machine sees it
+    process: str | None = None  # its name
 
     def answers_at(self, address: str) -> bool:
         """Say whether a connection to ``address`` of the machine gets here."""
@@ -29,13 +33,14 @@ class OpenPort(NamedTuple):
         return own == asked or (own.is_unspecified and own.version >= asked.version)
 
 
-def listening(kind: str, content: str) -> Iterator[OpenPort]:
-    """Yield what ``content``, of the file of ``kind``, says to be open."""
+def listening(kind: str, content: str) -> Iterator[tuple[OpenPort, int]]:
+    """Yield what ``content``, of the file of ``kind``, says to be open, with its inode."""
     for line in content.splitlines()[1:]:
         fields = line.split()
-        if fields[3] == _LISTEN[kind]:
+        protocol = kind[:3]
+        if fields[3] == _LISTEN[protocol]:
             address, _, port = fields[1].partition(":")
-            yield OpenPort(kind[:3], _address(address), int(port, 16))
+            yield OpenPort(protocol, _address(address), int(port, 16)), int(fields[_INODE])
 
 
 def _address(text: str) -> str:
@@ -45,15 +50,23 @@ def _address(text: str) -> str:
 
 
 def open_ports(link: MachineLink) -> list[OpenPort]:
-    """Return what listens in a machine."""
-    found: list[OpenPort] = []
+    """Return what listens in a machine, and which process does."""
+    found = [*_sockets(link)]
+    owners = listeners(link) if found else {}
+    ports = []
+    for port, inode in found:
+        pid, process = owners.get(inode, (None, None))
+        ports.append(port._replace(pid=pid, process=process))
+    return ports
+
+
+def _sockets(link: MachineLink) -> Iterator[tuple[OpenPort, int]]:
     for kind, path in FILES.items():
         try:
             content = read_bytes(link, path).decode()
         except SandboxError:
             continue  # a kernel without IPv6
-        found += listening(kind, content)
-    return found
+        yield from listening(kind, content)
 
 
 def wait_for_port(
@@ -64,7 +77,7 @@ def wait_for_port(
     def is_done(_: float) -> bool:
         answering = any(
             one.protocol == "tcp" and one.port == port and one.answers_at(address)
-            for one in open_ports(link)
+            for one, _ in _sockets(link)
         )
         return answering is is_open
 
@@ -78,5 +91,5 @@ def wait_for_port(
 
 
 def _told(found: list[OpenPort]) -> str:
-    lines = [f"{one.protocol} {one.address} port {one.port}" for one in found]
+    lines = [f"{one.protocol} {one.address} port {one.port} ({one.process})" for one in found]
     return section("open ports", "\n".join(lines) or "none")

@@ -8,3 +8,4 @@ DIFF, COMMIT, SAVE = "diff", "commit", "save"  # of its files
 COPY_IN, COPY_OUT = "copy in", "copy out"
 START_SERVICE, SERVICE, SERVICES = "start a service", "service", "services"
 STACKS = "stacks"
+PROCESSES, SOCKETS, USED = "processes", "sockets", "used"

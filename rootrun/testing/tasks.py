@@ -11,11 +11,14 @@ from rootrun.testing.task_names import (
     COPY_OUT,
     DIFF,
     HOSTS,
+    PROCESSES,
     SAVE,
     SERVICE,
     SERVICES,
+    SOCKETS,
     STACKS,
     START_SERVICE,
+    USED,
 )
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ _MODULES: dict[str, str] = {
     **dict.fromkeys((DIFF, COMMIT, SAVE), "rootrun.testing.state_tasks"),
     **dict.fromkeys((COPY_IN, COPY_OUT), "rootrun.testing.copy_tasks"),
     **dict.fromkeys((START_SERVICE, SERVICE, SERVICES), "rootrun.testing.service_tasks"),
+    **dict.fromkeys((PROCESSES, SOCKETS, USED), "rootrun.testing.observation_tasks"),
     STACKS: "rootrun.testing.stacks",
     HOSTS: "rootrun.testing.network.hosts",
 }
