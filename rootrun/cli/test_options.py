@@ -69,8 +69,7 @@ TEST_COMMAND = Command(
         Group(
             "General",
             (
-                options.CACHE_DIRECTORY,
-                options.SCRATCH_PARENT,
+                *(options.CACHE_DIRECTORY, options.NO_CACHE, options.SCRATCH_PARENT),
                 *options.MESSAGES,
                 options.HELP,
             ),

@@ -33,7 +33,10 @@ def test_run_of(options: Options, script: Script) -> TestRun:
     header = read_header(script.path, script.text)
     for_all = _laid_over(header.values, _given(options, TEST))
     common = MachineOptions(
-        idmap=_get(for_all, "idmap", "auto"), cache_dir=options.cache_dir, tmpdir=options.tmpdir
+        idmap=_get(for_all, "idmap", "auto"),
+        cache_dir=options.cache_dir,
+        no_cache=options.no_cache,
+        tmpdir=options.tmpdir,
     )
     machines = _machines(options, header, common, where=os.fspath(script.path))
     networks = _networks(header, machines)

@@ -1,11 +1,14 @@
 """``rootrun test``: scripts, what is told of them, and that nothing is left."""
 
 import json
+import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from tests.support.workplace import Workplace
+from tests.support.tarball import directory, file, symlink
+from tests.support.workplace import Workplace, busybox_layer
 
 pytestmark = pytest.mark.userns
 
@@ -47,6 +50,20 @@ t.assertEqual(client.succeed("echo $COLOUR"), "red\\n")
     status, told = _test(any_workplace, script, *any_workplace.options)
     assert status == 0, told
     assert "rootrun: check.py: passed, 1 subtest, " in told
+
+
+def test_the_script_of_the_readme_runs(workplace: Workplace) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    block = re.search(r"(?:^    .*\n)*^    # /// script\n(?:^    .*\n)*", readme, re.MULTILINE)
+    assert block
+    web = [symlink(f"bin/{name}", "busybox") for name in ("httpd", "wget")]
+    page = [directory("srv"), file("srv/index.html", b"hello\n")]
+    workplace.base("web.tar", busybox_layer(*web, *page))
+    workplace.base("base.tar", busybox_layer(*web))
+    script = "".join(f"{line[4:]}\n" for line in block[0].splitlines())
+    status, told = _test(workplace, script)
+    assert status == 0, told
+    assert told.splitlines()[-1].startswith("rootrun: check.py: passed, 2 subtests")
 
 
 def test_steps_are_told_as_they_go(lone_workplace: Workplace) -> None:
