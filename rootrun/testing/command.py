@@ -120,17 +120,24 @@ def run_command(
         return Result(status, collector.text(0), collector.text(1))
 
 
+def open_pipe() -> tuple[int, int]:
+    """Return the ends of a pipe for what a command writes; to read from it does not block."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    # Users other than root open their own output as /dev/stdout, and this is its inode.
+    os.fchmod(writer, 0o622)
+    return reader, writer
+
+
 class _Collector:
     """The pipes of a command. A context manager."""
 
     def __init__(self) -> None:
         self.pid = 0
-        pipes = [os.pipe() for _ in range(2)]
+        pipes = [open_pipe() for _ in range(2)]
         self.readers = [reader for reader, _ in pipes]
         self.writers = [writer for _, writer in pipes]
         self._chunks: list[list[bytes]] = [[], []]
-        for reader in self.readers:
-            os.set_blocking(reader, False)
 
     def __enter__(self) -> "_Collector":
         return self

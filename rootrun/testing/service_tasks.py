@@ -12,6 +12,7 @@ from rootrun.sandbox.serving import EXECUTE
 from rootrun.sandbox.serving import Request as Question
 from rootrun.sandbox.wire import encode, send, send_error
 from rootrun.testing.asking import Answers, answer_with_content, is_readable
+from rootrun.testing.command import open_pipe
 from rootrun.testing.service_log import ServiceLog
 from rootrun.testing.task_names import SERVICE, SERVICES, START_SERVICE
 
@@ -197,8 +198,7 @@ class KeptService:
 
 
 def _pipe(ours: ExitStack, theirs: ExitStack) -> tuple[int, int]:
-    reader, writer = os.pipe()
-    os.set_blocking(reader, False)
+    reader, writer = open_pipe()
     ours.callback(os.close, reader)
     theirs.callback(os.close, writer)
     return reader, writer

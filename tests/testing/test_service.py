@@ -126,3 +126,36 @@ with Machine("base.tar") as machine, ThreadPoolExecutor(8) as pool:
 """
     numbers: list[object] = [str(number) for number in range(40)]
     assert run_harness(lone_workplace, source) == [numbers, [True, 40]]
+
+
+def test_every_user_can_open_the_output_by_name(workplace: Workplace) -> None:
+    source = """
+with Machine("base.tar") as machine:
+    command = "echo out > /dev/stdout; echo err > /dev/stderr"
+    tell(machine.execute(command, user="app"))
+    service = machine.start(command, user="app")
+    service.wait(timeout=20)
+    tell(service.log())
+"""
+    assert run_harness(workplace, source) == [[0, "out\n", "err\n"], "out\nerr\n"]
+
+
+def test_services_that_have_ended_hold_no_descriptor(lone_workplace: Workplace) -> None:
+    source = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+with Machine("base.tar") as machine:
+    silent = machine.start("sleep 600")
+    for number in range(60):
+        machine.start("echo some; exit 3").wait(timeout=20)
+        try:
+            silent.wait_for_log("some", timeout=0.001)
+        except MachineTimeoutError:
+            pass
+        try:
+            machine.start("true", cwd="/missing")
+        except CommandError:
+            pass
+    tell(machine.succeed("echo alive"))
+"""
+    assert run_harness(lone_workplace, source) == ["alive\n"]
