@@ -15,13 +15,15 @@ from rootrun.dataclass import replace
 from rootrun.errors import LayerError, MachineError
 from rootrun.layer.apply import apply_layer
 from rootrun.layer.compare import Comparison, DiffNotes
+from rootrun.layer.content import same_content
 from rootrun.layer.cursor import Cursor
 from rootrun.layer.diff import Change
-from rootrun.layer.entry import ROOT, EntryPath, EntryType, join
+from rootrun.layer.entry import ROOT, Entry, EntryPath, EntryType, join
 from rootrun.layer.policy import LayerPolicy
+from rootrun.layer.reach import reach
 from rootrun.layer.record import IdRanges
 from rootrun.layer.removal import remove_tree
-from rootrun.layer.stack import LayerStack, UnpackedLayer
+from rootrun.layer.stack import Found, LayerStack, UnpackedLayer
 from rootrun.layer.whiteout import WHITEOUT_PREFIX, whiteout_entry
 from rootrun.namedtuple import NamedTuple
 from rootrun.rootfs.marked import marked_directories
@@ -29,6 +31,7 @@ from rootrun.store.entry import TREE, read_record, write_record
 from rootrun.testing.images import MachineGround
 
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NAME_LENGTH = 16
 
 
@@ -149,21 +152,28 @@ class _Listing:
         self._rewritten = Comparison(policy, notes).rewritten
 
     def run(self) -> Iterator[Change]:
-        if ROOT not in self._record.implicit:
-            yield self._directory(ROOT)
+        above = [None if ROOT in self._record.implicit else self._directory(ROOT)]
+        if above[0] and not above[0].is_ancestor:
+            yield above[0]
+        above[0] = None  # an unchanged root has no entry
         waiting = [self._names()]
         while waiting:
             if not waiting[-1]:
                 waiting.pop()
+                above.pop()
                 if waiting:
                     self._here.leave()
                 continue
             name = waiting[-1].pop()
             change = self._change(name)
-            yield change
-            if change.entry.type is EntryType.DIRECTORY:
+            if change is not None and not change.is_ancestor:
+                yield from filter(None, above)
+                above = [None] * len(above)
+                yield change
+            if change is not None and change.entry.type is EntryType.DIRECTORY:
                 self._here.enter(name)
                 waiting.append(self._names())
+                above.append(change if change.is_ancestor else None)
 
     def _names(self) -> list[str]:
         """Return the names here, the last one first."""
@@ -176,25 +186,44 @@ class _Listing:
         status = os.lstat(name, dir_fd=self._here.fd)
         return self._record.is_whiteout(path, status) and path not in self._record.entries
 
-    def _change(self, name: str) -> Change:
+    def _change(self, name: str) -> Change | None:
+        """Return what was done to ``name``, None if it is new in its time only."""
         path = join(self._here.path, name)
         if self._is_gone(name):
             marker = join(self._here.path, WHITEOUT_PREFIX + name)
             return Change(whiteout_entry(marker, mtime_s=self._policy.mtime_s))
         if stat.S_ISDIR(os.lstat(name, dir_fd=self._here.fd).st_mode):
             return self._directory(path)
-        found = self._stack.find(path)
-        assert found is not None
-        return Change(self._rewritten(found.entry), self._here.fd, name)
-
-    def _directory(self, path: EntryPath) -> Change:
-        """Return a directory, as the base has it if it is there for what is below it only."""
         found, base = self._stack.find(path), self._below.find(path)
         assert found is not None
-        entry = found.entry
-        if base and base.entry == replace(entry, mtime_s=base.entry.mtime_s):
-            return Change(replace(entry, mtime_s=self._policy.mtime_of(entry.mtime_s)))
-        return Change(self._rewritten(entry))
+        if base and self._is_same(found.entry, base.entry) and self._has_content(name, base):
+            return None
+        return Change(self._rewritten(found.entry), self._here.fd, name)
+
+    def _has_content(self, name: str, base: Found) -> bool:
+        if base.entry.type is not EntryType.FILE:
+            return True
+        with reach(os.fspath(base.content.tree), base.content.path) as (directory_fd, base_name):
+            base_fd = os.open(base_name, _OPEN_FILE, dir_fd=directory_fd)
+        try:
+            return same_content(name, base_fd, directory_fd=self._here.fd)
+        finally:
+            os.close(base_fd)
+
+    def _directory(self, path: EntryPath) -> Change:
+        """Return a directory; as the base has it, if it is there for what is below it only."""
+        found, base = self._stack.find(path), self._below.find(path)
+        assert found is not None
+        if base and self._is_same(found.entry, base.entry):
+            entry = replace(base.entry, mtime_s=self._policy.mtime_of(found.entry.mtime_s))
+            return Change(entry, is_ancestor=True)
+        return Change(self._rewritten(found.entry))
+
+    def _is_same(self, entry: Entry, base: Entry) -> bool:
+        """Say whether nothing is new that counts, but for the content of a file."""
+        if not self._policy.owner_counts:
+            entry = replace(entry, uid=base.uid, gid=base.gid)
+        return replace(entry, mtime_s=base.mtime_s) == base
 
 
 def _check(name: str) -> None:

@@ -3,7 +3,8 @@
 import pytest
 
 from tests.support.harness import run_harness
-from tests.support.workplace import Workplace, top_layer
+from tests.support.image_check import assert_image_valid
+from tests.support.workplace import Workplace, layers_of, top_layer
 
 pytestmark = pytest.mark.userns
 
@@ -68,19 +69,25 @@ tell([name for name in os.listdir(Path("scratch", hub)) if not name.startswith((
     assert run_harness(workplace, source) == [kept, [], kept, []]
 
 
-def test_commit_of_a_fork_has_a_layer_for_each_fork(lone_workplace: Workplace) -> None:
+def test_commit_of_a_fork_has_the_layers_of_those_before(workplace: Workplace) -> None:
     source = f"""
+owners = [(str(number), CommitOptions(owner=owner)) for number, owner in
+          enumerate(("keep", "root", "7:8"))]
 with Machine("base.tar") as machine:
-    machine.succeed({_CHANGE!r})
-    plain = machine.commit("plain.tar")
+    machine.succeed({_CHANGE!r}, "chown app /etc; touch /tmp /bin/busybox; chmod 711 /")
+    for name, options in owners:
+        machine.commit(f"plain{{name}}.tar", options)
     with machine.fork("fork") as fork:
         fork.succeed("rm /srv/link; echo last > /srv/last")
-        tell(fork.commit("forked.tar").diff_id == plain.diff_id)
+        for name, options in owners:
+            fork.commit(f"forked{{name}}.tar", options)
 """
-    assert run_harness(lone_workplace, source) == [False]
-    assert sorted(top_layer(lone_workplace.path / "forked.tar")) == [
-        *("srv/", "srv/.wh.link", "srv/last"),
-    ]
+    run_harness(workplace, source)
+    for number in range(3):
+        forked = workplace.path / f"forked{number}.tar"
+        assert layers_of(forked)[:-1] == layers_of(workplace.path / f"plain{number}.tar")
+        assert list(top_layer(forked)) == ["srv/", "srv/.wh.link", "srv/last"]
+        assert_image_valid(forked)
 
 
 def test_fork_while_processes_write(workplace: Workplace) -> None:
