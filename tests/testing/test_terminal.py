@@ -89,6 +89,22 @@ def test_keys_control_jobs(workplace: Workplace) -> None:
         terminal.wait_for("\n0\r\n")
 
 
+def test_programs_for_the_whole_screen_work(lone_workplace: Workplace) -> None:
+    with shell_of(lone_workplace) as terminal:
+        for keys, shown in (
+            ("busybox vi /tmp/note\r", "- /tmp/note"),
+            ("ihello", "I /tmp/note"),
+            ("\x1b", "- /tmp/note"),
+            (":wq\r", _PROMPT),
+        ):
+            terminal.type(keys)
+            terminal.wait_for(shown)
+        terminal.type("cat /tmp/note /etc/passwd | busybox less\r")
+        terminal.wait_for("hello\r\n\x1b[Kroot:x:0")
+        terminal.type("q")
+        terminal.wait_for(_PROMPT)
+
+
 @pytest.mark.parametrize("source", [_SHELL, _IN_THREAD], ids=["main thread", "other thread"])
 def test_window_can_change_its_size(source: str, lone_workplace: Workplace) -> None:
     with shell_of(lone_workplace, source) as terminal:
