@@ -5,8 +5,8 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 
-from rootrun.errors import MachineError, MachineTimeoutError, RootrunError
-from rootrun.sandbox.serving import OPEN, USAGE
+from rootrun.errors import MachineError, MachineGoneError, MachineTimeoutError, RootrunError
+from rootrun.sandbox.serving import KILL, OPEN, USAGE
 from rootrun.testing.asking import Answer, Answers, ask
 from rootrun.testing.command import Command, Result, run_command
 from rootrun.testing.connection import Child, Connection, connection_to_hub, places_of
@@ -17,7 +17,7 @@ from rootrun.testing.network.network import Network
 from rootrun.testing.network.seats import Seat
 from rootrun.testing.options import MachineOptions
 from rootrun.testing.plan import MachinePlan, Places, values_of
-from rootrun.testing.report import services_told
+from rootrun.testing.report import ALL_SESSIONS, services_told, stacks_told
 from rootrun.testing.task_names import (
     BOOT,
     END,
@@ -33,7 +33,7 @@ from rootrun.testing.task_names import (
 ANSWERS_WITHIN_S = 60.0
 
 # A part of what is noted, or no change.
-_UNNOTED = {BOOT, STATE, SERVICE, START_SERVICE, PROCESSES, SOCKETS, USED, USAGE}
+_UNNOTED = {BOOT, KILL, STATE, SERVICE, START_SERVICE, PROCESSES, SOCKETS, USED, USAGE}
 
 
 class MachineLink:
@@ -94,8 +94,8 @@ class MachineLink:
                 self.membership.tell_names()
                 self.ask(BOOT, deadline_s=deadline_s, what=what)
                 self.membership.plug()
-            except BaseException:
-                if is_new:
+            except BaseException as error:
+                if is_new or isinstance(error, MachineGoneError):  # its files too: not silently
                     self.close()
                 raise
 
@@ -133,6 +133,9 @@ class MachineLink:
     def _end(self) -> None:
         child, self._child = self._child, None
         if child is None:
+            return
+        if not child.is_ours:
+            child.close()
             return
         try:
             with self.journal.noting("close"), ask(child.questions, END) as answers:
@@ -187,6 +190,10 @@ class MachineLink:
     def services_told(self) -> str:
         """Return how the services are, for an error: lines, or nothing where there are none."""
         return services_told(self._child.questions) if self._child else ""
+
+    def stacks_told(self) -> str:
+        """Return where all processes stand, likewise."""
+        return stacks_told(self._child.questions, ALL_SESSIONS) if self._child else ""
 
     def open(self, path: str, flags: int, mode: int = 0) -> int:
         """Open a file or directory as root of the machine sees it; return a descriptor of ours."""

@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Mapping
 
-from rootrun.errors import MachineError, MachineTimeoutError
+from rootrun.errors import MachineError, MachineTimeoutError, RootrunError
 from rootrun.namedtuple import NamedTuple
 from rootrun.sandbox.serving import KILL
 from rootrun.testing.command import Command, short, told_as_command
@@ -20,6 +20,7 @@ GRACE_S = 5.0
 
 _NOTHING_SEEN, _ALL_SEEN = -1, 1 << 62
 _KILLED_WITHIN_S = 10.0
+_TOLD_WITHIN_S = 5.0
 _PROBE = 0  # a signal that is none (kill(2))
 _NO_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -139,13 +140,17 @@ class Service:
         Returns its status. Nothing happens if it has ended, and all of its session.
         """
         if self._signal(signal.SIGTERM):
-            self._signal(signal.SIGCONT)
-            try:
-                wait_until(self._is_gone, timeout_s=grace, describe=self._title)
-            except MachineTimeoutError:
-                self._signal(signal.SIGKILL)
-                wait_until(self._is_gone, timeout_s=_KILLED_WITHIN_S, describe=self._title)
+            with self._link.journal.noting(f"stop service {self.name}"):
+                self._end(grace)
         return self.wait(timeout=_KILLED_WITHIN_S)
+
+    def _end(self, grace: float) -> None:
+        self._signal(signal.SIGCONT)
+        try:
+            wait_until(self._is_gone, timeout_s=grace, describe=self._title)
+        except MachineTimeoutError:
+            self._signal(signal.SIGKILL)
+            wait_until(self._is_gone, timeout_s=_KILLED_WITHIN_S, describe=self._title)
 
     def _is_gone(self, _: float) -> bool:
         return not self._signal(_PROBE)
@@ -188,7 +193,12 @@ class Service:
         return f"{self._link.name}: service {self.name}"
 
     def _tail(self) -> str:
-        return section("its log", self.log()) or "\nit wrote nothing"
+        deadline_s = time.monotonic() + _TOLD_WITHIN_S
+        try:
+            log = self._state(deadline_s=deadline_s).log
+        except RootrunError:  # there is an error to be told already
+            return ""
+        return section("its log", log) or "\nit wrote nothing"
 
 
 def name_of(command: str) -> str:
