@@ -41,17 +41,19 @@ def test_bad():
     assert "messages of rootrun:\n  info: " in done.stdout
 
 
-def test_services_of_a_failed_test_are_shown(lone_workplace: Workplace) -> None:
+def test_services_and_processes_of_a_failed_test_are_shown(lone_workplace: Workplace) -> None:
     source = """
 def test_bad(rootrun_machine):
     machine = rootrun_machine("base.tar")
     machine.start("echo listening; exit 3", name="server").wait(timeout=20)
-    assert machine.read_text("/etc/hostname") == "x"
+    machine.execute("sh -c 'sleep 600; true' 'a b' >/dev/null 2>&1 &", user="app")
+    assert machine.read_text("/etc/passwd") == "x"
 """
     done = run_pytest(lone_workplace, source)
     assert done.returncode == 1, done.stdout
     section = done.stdout.partition("- rootrun machine machine -")[2]
     assert "service server: ended with status 3, its log:\n  listening\n" in section
+    assert re.search(r"processes:\n +\d+ uid 1000 \w+  sh -c 'sleep 600; true' 'a b'\n", section)
 
 
 def test_machines_are_on_networks(lone_workplace: Workplace) -> None:

@@ -1,15 +1,21 @@
 """What the report of a failed test shows of its machines."""
 
+import shlex
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 
 import pytest
 
-from rootrun.errors import MachineError
+from rootrun.errors import RootrunError
 from rootrun.testing.journal import Event, Journal, journals
+from rootrun.testing.link import MachineLink
+from rootrun.testing.observation import processes
 from rootrun.testing.plugin.settings import settings_of
 
 _WITH_OUTPUT = 10  # events, the last ones
+_SHOWN_PROCESSES = 30
+_TOLD_WITHIN_S = 5.0
 
 
 def add_sections(report: pytest.TestReport, item: pytest.Item, *, since_s: float) -> None:
@@ -32,16 +38,27 @@ def _lines(journal: Journal, since_s: float) -> list[str]:
     for number, event in enumerate(events):
         has_output = number >= len(events) - _WITH_OUTPUT
         lines += _told(event, since_s, has_output=has_output)
-    link, services, messages = journal.link(), "", journal.messages
+    link, messages = journal.link(), journal.messages
     if link:
-        with suppress(MachineError):  # it was closed
+        with suppress(RootrunError):  # it was closed
             messages = link.child.messages()
-            services = link.services_told()
-    return [
-        *lines,
-        *services.strip("\n").splitlines(),
-        *_listed("messages of rootrun", messages.splitlines()),
+            lines += link.services_told().strip("\n").splitlines()
+            lines += _listed("processes", _processes(link))
+    return lines + _listed("messages of rootrun", messages.splitlines())
+
+
+def _processes(link: MachineLink) -> list[str]:
+    deadline_s = time.monotonic() + _TOLD_WITHIN_S
+    try:
+        found = processes(link, deadline_s=deadline_s)
+    except RootrunError as error:
+        return [f"not to be told: {error}"]
+    lines = [
+        f"{one.pid:5} uid {one.uid} {one.state}  {shlex.join(one.command) or one.name}"
+        for one in found[:_SHOWN_PROCESSES]
     ]
+    more = len(found) - len(lines)
+    return [*lines, f"and {more} more"] if more else lines
 
 
 def _listed(title: str, lines: Sequence[str]) -> list[str]:
