@@ -46,7 +46,7 @@ def _run(
     script: Script, names: dict[str, object], driver: Driver, run: TestRun
 ) -> tuple[int, list[Failure]]:
     """Run the script; return the exit status, and what failed, which has been shown."""
-    error = _error_of(script, names, run.timeout_s)
+    error = _error_of(script, names, driver, run)
     errors: list[BaseException] = [part.error for part in driver.steps.subtests if part.error]
     if error is not None and error not in errors:
         errors.append(error)
@@ -68,11 +68,11 @@ def _run(
 
 
 def _error_of(
-    script: Script, names: dict[str, object], timeout_s: float | None
+    script: Script, names: dict[str, object], driver: Driver, run: TestRun
 ) -> BaseException | None:
     """Run the script; return what ended it, None for its end, or an exit with status 0."""
     try:
-        with _time_limit(timeout_s):
+        with _time_limit(run.timeout_s, driver):
             run_script(script, names)
     except SystemExit as error:
         return error if error.code else None
@@ -82,10 +82,11 @@ def _error_of(
 
 
 @contextmanager
-def _time_limit(timeout_s: float | None) -> Iterator[None]:
+def _time_limit(timeout_s: float | None, driver: Driver) -> Iterator[None]:
     """Raise Interrupted, of SIGALRM, where the block takes longer."""
 
     def interrupt(number: int, _: FrameType | None) -> None:
+        driver.gather_stacks()  # now: who is interrupted may end what hangs
         raise Interrupted(number)
 
     if timeout_s is None:
@@ -119,10 +120,10 @@ def _tell_machines(driver: Driver, failures: list[Failure], *, is_verbose: bool)
     """Show what services wrote, and of what rootrun had to say the warnings, each once."""
     shown = "\n".join(line for failure in failures for line in failure.lines)
     told = set()
-    for name, services, messages in driver.states():
-        if services and services not in shown:
+    for name, work, messages in driver.states():
+        if work and work not in shown:
             _tell(f"{name}:")
-            for line in services.splitlines():
+            for line in work.splitlines():
                 _tell(f"  {line}")
         for message in messages.splitlines():
             if (is_verbose or message.startswith("warning:")) and message not in told:

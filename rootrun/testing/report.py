@@ -10,6 +10,7 @@ from rootrun.testing.task_names import SERVICES, STACKS
 if TYPE_CHECKING:
     import _socket
 
+ALL_SESSIONS = 0  # in place of the pid that one has
 LINES = 100  # of an output
 _LINES_OF_LOG = 20
 _LINES_OF_STACKS = 400

@@ -13,6 +13,7 @@ from rootrun.sandbox.serving import Request as Question
 from rootrun.testing.asking import answer_with_content
 from rootrun.testing.call_names import call_name
 from rootrun.testing.frames import AddressSpace
+from rootrun.testing.report import ALL_SESSIONS
 
 if TYPE_CHECKING:
     from rootrun.testing.keeper import Keeper
@@ -66,10 +67,10 @@ def answer(keeper: "Keeper", question: Question) -> None:
 def describe_stacks(init_pid: int, leader: int) -> str:
     """Return the stacks of the processes below ``init_pid`` that belong to session ``leader``.
 
-    Or descend from one that does. One that computes is stopped for a moment.
+    Or descend from one that does; or of all. One that computes is stopped for a moment.
     """
     found = list(_below(init_pid))
-    ours = {one.pid: one for one in found if one.session == leader}
+    ours = {one.pid: one for one in found if leader in (ALL_SESSIONS, one.session)}
     while more := [one for one in found if one.parent in ours and one.pid not in ours]:
         ours.update((one.pid, one) for one in more)
     shown = sorted(ours.values(), key=lambda process: process.inner_pid)

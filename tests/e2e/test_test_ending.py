@@ -93,8 +93,11 @@ def test_timeout_ends_the_test_and_names_its_line(lone_workplace: Workplace) -> 
         _, errors = process.communicate(timeout=STOP_LIMIT_S)
         assert process.returncode == 124
         assert b"the test goes on" not in errors
-        told = errors.decode().splitlines()[-1]
-        assert told == "rootrun: error: check.py: line 12: longer than --timeout 6 s"
+        told = errors.decode().splitlines()
+        at_two = told.index("two:")
+        assert any("sleep 1000: S (sleeping)" in line for line in told[at_two:])
+        assert any("trap '' TERM" in line for line in told[told.index("one:") : at_two])
+        assert told[-1] == "rootrun: error: check.py: line 12: longer than --timeout 6 s"
         assert_gone(family)
         assert list((lone_workplace.path / "scratch").iterdir()) == []
 

@@ -12,6 +12,7 @@ from rootrun.errors import (
     MachineError,
     NamespaceError,
     OutputError,
+    RootrunError,
     StoreError,
     UsageError,
 )
@@ -36,7 +37,7 @@ class MachineState(NamedTuple):
     """What is to be told of a machine when a test has failed."""
 
     name: str
-    services: str  # their states and the ends of their logs, in lines
+    work: str  # services and the ends of their logs, and the stacks that were gathered, in lines
     messages: str  # of rootrun: lines of a level and a message
 
 
@@ -55,6 +56,7 @@ class Driver:
         ]
         self._started_s = time.monotonic()
         self._boots: list[BaseException] = []
+        self._stacks: dict[str, str] = {}
         self._cleanup = ExitStack()
 
     def __enter__(self) -> "Driver":
@@ -107,6 +109,14 @@ class Driver:
             return True
         return any(error is one for one in self._boots) and not isinstance(error, LimitError)
 
+    def gather_stacks(self) -> None:
+        """Keep where the processes of all machines stand, for ``states``; no error comes of it."""
+        for journal in journals(since_s=self._started_s):
+            link = journal.link()
+            if link is not None:
+                with suppress(RootrunError):
+                    self._stacks[link.name] = link.stacks_told()
+
     def states(self) -> Iterator[MachineState]:
         """Yield how the machines are, those too that the script made in other ways."""
         for journal in journals(since_s=self._started_s):
@@ -115,7 +125,8 @@ class Driver:
             if link is not None:
                 with suppress(MachineError):  # it is closed
                     messages, services = link.child.messages(), link.services_told()
-            yield MachineState(journal.name, services.strip("\n"), messages)
+            stacks = self._stacks.get(journal.name, "")
+            yield MachineState(journal.name, (services + stacks).strip("\n"), messages)
 
     def _make(self, setup: MachineSetup) -> Machine:
         if setup.name in self.names:

@@ -61,9 +61,8 @@ def _traceback(error: BaseException, script: Script, *, shows_ours: bool) -> lis
         told.__cause__ = None  # how we came to know is of no use for a test
         told.__suppress_context__ = True
     _leave_out_ours(told, os.fspath(script.path))
-    # An interruption says nothing of itself.
-    lines = told.stack.format() if isinstance(error, Interrupted) else told.format()
-    return "".join(lines).rstrip("\n").splitlines()
+    lines = "".join(told.format()).rstrip("\n").splitlines()
+    return lines[:-1] if isinstance(error, Interrupted) else lines  # which says nothing of itself
 
 
 def _leave_out_ours(told: "TracebackException", path: str) -> None:

@@ -9,7 +9,7 @@ _NO_SYSTEMD = (
     "wait_for_open_port or wait_until_succeeds"
 )
 _NO_CONSOLE = "a machine has no screen, keyboard or console; a service has its log"
-_METHODS = {
+MISSING_METHODS = {
     **dict.fromkeys(
         (
             *("wait_for_unit", "systemctl", "start_job", "stop_job", "get_unit_info"),
@@ -57,7 +57,7 @@ _BY_NAME = "give all but commands, paths and ports by name, as in timeout=60 or 
 def hint_for(error: BaseException) -> str | None:
     """Return what to write instead, None where that is not known."""
     if isinstance(error, AttributeError) and isinstance(error.obj, Machine):
-        return _METHODS.get(error.name or "")
+        return MISSING_METHODS.get(error.name or "")
     if isinstance(error, NameError) and error.name:
         is_network = re.fullmatch(r"vlan\d+", error.name)
         return "networks have the names of the test" if is_network else _NAMES.get(error.name)
