@@ -16,6 +16,7 @@ from tests.support.require import require
 
 SERVICES = ("openssh-server", "cron", "dbus", "man-db", "nginx-light", "postgresql", "sudo")
 TOOLS = ("rsync", "git", "npm", "python3-pip", "rpm", "dnf", "libcap2-bin", "acl")
+EXAMPLES = ("curl", "nginx-light", "openssh-server", "postgresql", "runit")
 
 _CACHE = Path(__file__).parent.parent.parent / "build"
 _LONGEST_DOWNLOAD_S = 600
@@ -27,20 +28,19 @@ Acquire::Languages "none";
 """
 
 
-def package_repository() -> Path:
-    """Return a repository of SERVICES, TOOLS and what they need beside a minimal Debian.
+def package_repository(wanted: tuple[str, ...] = (*SERVICES, *TOOLS)) -> Path:
+    """Return a repository of the packages and what they need beside a minimal Debian.
 
     It is made below build/ if it was not before, which takes root and apt's lists.
     """
     suite = suite_of_this_machine()
-    wanted = (*SERVICES, *TOOLS)
     name = hashlib.sha256(" ".join(wanted).encode()).hexdigest()[:8]
     repository = _CACHE / f"packages-{suite}-{name}"
     rootfs = debian_rootfs()
     with (_CACHE / ".packages-lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # pytest-xdist runs several sessions at once
         if not repository.exists():
-            unfinished = _CACHE / f".packages-{suite}"
+            unfinished = _CACHE / f".packages-{suite}-{name}"
             (unfinished / "partial").mkdir(parents=True, exist_ok=True)
             _download(wanted, installed=rootfs, target=unfinished)
             _write_index(unfinished)
