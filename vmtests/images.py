@@ -22,6 +22,7 @@ _META_PACKAGE = "linux-image-cloud-amd64"
 _MODULES = (
     *("virtio_pci", "virtio_blk", "virtio_console", "virtio_rng"),
     *("squashfs", "overlay", "fuse"),
+    *("veth", "bridge", "sch_netem", "sch_tbf", "af_packet"),  # networks of machines
 )
 _LONGEST_BUILD_S = 900
 
@@ -94,7 +95,8 @@ def empty_disk(path: Path, *, size: str, files: Path | None = None) -> Path:
 
 @cache
 def _kernel_tree(suite: str) -> Path:
-    tree = CACHE / f"kernel-{suite}"
+    chosen = hashlib.sha256("\0".join(_MODULES).encode()).hexdigest()[:8]
+    tree = CACHE / f"kernel-{suite}-{chosen}"
     if tree.exists():
         return tree
     with tempfile.TemporaryDirectory(dir=CACHE) as temporary:

@@ -11,6 +11,7 @@ from rootrun.testing.observation import Process, Usage
 from rootrun.testing.options import MachineOptions
 from rootrun.testing.ports import OpenPort
 from rootrun.testing.service import Service
+from rootrun.testing.starting import start_all
 
 __all__ = [
     "Bind",
@@ -29,4 +30,5 @@ __all__ = [
     "Result",
     "Service",
     "Usage",
+    "start_all",
 ]
