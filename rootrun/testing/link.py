@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 
 from rootrun.errors import MachineError, MachineGoneError, MachineTimeoutError, RootrunError
-from rootrun.sandbox.serving import KILL, OPEN, USAGE
+from rootrun.sandbox.serving import KILL, NETWORK_NAMESPACE, OPEN, USAGE
 from rootrun.testing.asking import Answer, Answers, ask
 from rootrun.testing.command import Command, Result, run_command
 from rootrun.testing.connection import Child, Connection, connection_to_hub, places_of
@@ -33,7 +33,10 @@ from rootrun.testing.task_names import (
 ANSWERS_WITHIN_S = 60.0
 
 # A part of what is noted, or no change.
-_UNNOTED = {BOOT, KILL, STATE, SERVICE, START_SERVICE, PROCESSES, SOCKETS, USED, USAGE}
+_UNNOTED = {
+    *(BOOT, KILL, NETWORK_NAMESPACE, STATE, SERVICE, START_SERVICE),
+    *(PROCESSES, SOCKETS, USED, USAGE),
+}
 
 
 class MachineLink:
@@ -160,7 +163,8 @@ class MachineLink:
         """
         if deadline_s is None:
             deadline_s = time.monotonic() + ANSWERS_WITHIN_S
-        noted = nullcontext() if task in _UNNOTED else self.journal.noting(task)
+        told = what.removeprefix(f"{self.name}: ")
+        noted = nullcontext() if task in _UNNOTED else self.journal.noting(told)
         with (
             noted,
             explained(self.child),
@@ -200,8 +204,8 @@ class MachineLink:
         values = {"path": path, "flags": flags, "mode": mode}
         what = f"{self.name}: {path}"
         deadline_s = time.monotonic() + ANSWERS_WITHIN_S
-        # What the kernel tells is asked for again and again.
-        is_noted = not path.startswith("/proc/")
+        # What the kernel tells is asked for again and again, and a copy tells of itself.
+        is_noted = not path.startswith("/proc/") and not flags & os.O_DIRECTORY
         verb = "read" if flags & os.O_ACCMODE == os.O_RDONLY else "write"
         noted = self.journal.noting(f"{verb} {path}") if is_noted else nullcontext()
         with noted, explained(self.child), self.answers(OPEN, values) as answers:

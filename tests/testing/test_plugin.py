@@ -7,6 +7,8 @@ from tests.support.workplace import Workplace
 
 pytestmark = pytest.mark.userns
 
+_WAIT = "echo waited; test -e /etc/note"
+
 
 def test_fixture_starts_machines_and_closes_them(workplace: Workplace) -> None:
     source = """
@@ -27,9 +29,12 @@ def test_they_are_gone():
 
 def test_failure_tells_what_the_machines_did(lone_workplace: Workplace) -> None:
     source = """
-def test_it(rootrun_machine):
-    web = rootrun_machine("base.tar", name="web")
+def test_it(rootrun_machine, rootrun_network):
+    web = rootrun_machine("base.tar", name="web", networks=[rootrun_network()])
+    web.copy_to("test_it.py", "/etc/note")
     web.write_text("/etc/note", "x")
+    web.reboot()
+    assert web.open_ports() == []
     web.wait_until_succeeds("echo waited; test -e /etc/note")
     assert web.execute("echo out; echo err >&2; exit 3").status == 0
 """
@@ -37,13 +42,10 @@ def test_it(rootrun_machine):
     assert done.returncode == 1, done.stdout
     section = done.stdout.partition("- rootrun machine web -")[2]
     lines = [line[12:].partition(" (")[0] for line in section.splitlines()[1:]]
-    assert lines[:4] == [
-        "start",
-        "write /etc/note",
-        "echo waited; test -e /etc/note: status 0",
-        "| waited",
-    ]
-    assert lines[4:7] == ["echo out; echo err >&2; exit 3: status 3", "| out", "| err"]
+    start, copied, *lines = lines
+    assert (start, copied[:6]) == ("start", "copy /")
+    assert lines[:4] == ["write /etc/note", "shut down machine web", "start", _WAIT + ": status 0"]
+    assert lines[4:8] == ["| waited", "echo out; echo err >&2; exit 3: status 3", "| out", "| err"]
     assert "messages of rootrun:\n  info: " in section
 
 
