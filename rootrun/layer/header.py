@@ -4,7 +4,7 @@ The layout is POSIX.1-2017 (pax, "ustar Interchange Format"); base-256 numbers a
 missing prefix of GNU headers are from the GNU tar manual, "Basic Tar Format".
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from zlib import adler32
 
 from rootrun.errors import LayerError
@@ -117,12 +117,13 @@ def parse_number(field: bytes) -> int:
     return int(digits, 8) if digits else 0
 
 
-def header_bytes(entry: Entry) -> bytes:
+def header_bytes(entry: Entry, more: Iterable[tuple[bytes, bytes]] = ()) -> bytes:
     """Return the blocks that precede the content of ``entry``: PAX header if needed, and ustar.
 
-    Depends on ``entry`` alone: equal entries have equal bytes.
+    Depends on ``entry`` alone, and ``more`` records: equal entries have equal bytes.
     """
     name, prefix, records = _named(entry)
+    records += more
     link = name_bytes(entry.link_target)
     if len(link) > NAME_BYTES:
         records.append((b"linkpath", link))

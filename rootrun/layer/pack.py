@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable
 
+from rootrun.layer.content import data_of, has_holes
 from rootrun.layer.diff import Change
 from rootrun.layer.entry import EntryType
 from rootrun.layer.header import USTAR, TarFormat
@@ -29,10 +30,12 @@ def pack_layer(
     *,
     advance: Callable[[int], None],
     tar_format: TarFormat = USTAR,
+    keeps_holes: bool = False,
 ) -> PackedLayer:
     """Write ``changes`` as a layer tar through ``write``; ``advance`` hears of bytes packed.
 
-    Nothing of the run may be alive any more: LayerError if a file became shorter.
+    With ``keeps_holes`` those of files are left out, by what is no part of ustar.
+    Nothing of the run may be alive any more, or go on meanwhile: LayerError if a file became shorter.
     """
     writer = TarWriter(write, tar_format=tar_format)
     entry_count = content_bytes = 0
@@ -43,7 +46,11 @@ def pack_layer(
             continue
         descriptor = os.open(name, _OPEN_FILE, dir_fd=directory_fd)
         try:
-            writer.add_file(entry, descriptor)
+            if keeps_holes and has_holes(status := os.fstat(descriptor)):
+                parts = [(start, end - start) for start, end in data_of(descriptor, status)]
+                writer.add_sparse(entry, descriptor, parts)
+            else:
+                writer.add_file(entry, descriptor)
         finally:
             os.close(descriptor)
         content_bytes += entry.size_bytes

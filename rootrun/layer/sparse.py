@@ -80,6 +80,22 @@ def read_map(source: Source, stored_bytes: int) -> tuple[SparseMap, int]:
     return _pairs([_integer(number) for number in numbers]), len(text)
 
 
+def map_bytes(sparse_map: SparseMap) -> bytes:
+    """Return the map as it stands before the content (format 1.0)."""
+    numbers = [len(sparse_map), *(number for part in sparse_map for number in part)]
+    text = b"".join(b"%d\n" % number for number in numbers)
+    return text + bytes(-len(text) % BLOCK_BYTES)
+
+
+def format_1_records(size_bytes: int) -> list[tuple[bytes, bytes]]:
+    """Return what says that a map stands before the content of a file of ``size_bytes``."""
+    return [
+        (b"GNU.sparse.major", b"1"),
+        (b"GNU.sparse.minor", b"0"),
+        (b"GNU.sparse.realsize", b"%d" % size_bytes),
+    ]
+
+
 def check_map(sparse_map: SparseMap, *, size_bytes: int, stored_bytes: int) -> None:
     """Raise LayerError unless the parts are ascending, apart, inside a file and all stored."""
     if not 0 <= size_bytes <= pax.MAX_INTEGER:

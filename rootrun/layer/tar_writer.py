@@ -6,7 +6,7 @@ from collections.abc import Callable
 from rootrun.dataclass import replace
 from rootrun.errors import LayerError
 from rootrun.layer.entry import Entry
-from rootrun.layer.header import BLOCK_BYTES, USTAR, TarFormat
+from rootrun.layer.header import BLOCK_BYTES, USTAR, TarFormat, header_bytes
 
 CHUNK_BYTES = 1 << 20
 _READ_BYTES = 1 << 18  # so much is still in the processor's cache when it is hashed and written
@@ -48,14 +48,33 @@ class TarWriter:
         Raises LayerError if the file ends before; what it has beyond is left out.
         """
         self._append(self._header_bytes(entry))
-        remaining = entry.size_bytes
+        self._append_content(entry, fd, entry.size_bytes)
+        self._pad(entry.size_bytes)
+
+    def add_sparse(self, entry: Entry, fd: int, parts: list[tuple[int, int]]) -> None:
+        """Write ``entry`` with those ``parts`` of the open file ``fd`` that are no holes.
+
+        GNU's format 1.0, which not all read. Raises LayerError as ``add_file`` does.
+        """
+        from rootrun.layer.sparse import format_1_records, map_bytes  # no layer has one
+
+        text = map_bytes(parts)
+        stored_bytes = len(text) + sum(length for _, length in parts)
+        stored = replace(entry, size_bytes=stored_bytes)
+        self._append(header_bytes(stored, format_1_records(entry.size_bytes)))
+        self._append(text)
+        for offset, length in parts:
+            os.lseek(fd, offset, os.SEEK_SET)
+            self._append_content(entry, fd, length)
+        self._pad(stored_bytes)
+
+    def _append_content(self, entry: Entry, fd: int, remaining: int) -> None:
         while remaining:
             chunk = os.read(fd, min(remaining, _READ_BYTES))
             if not chunk:
                 raise LayerError(f"pack layer: {entry.path!r}: changed while it was read")
             self._append(chunk)
             remaining -= len(chunk)
-        self._pad(entry.size_bytes)
 
     def finish(self) -> None:
         """Write the end of the archive, and all that waits for its chunk to fill."""

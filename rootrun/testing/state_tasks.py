@@ -134,7 +134,7 @@ def _save(keeper: "Keeper", question: Question, release: Release) -> None:
     # Who reads has ended, and has told why, or nobody wants to know.
     with suppress(BrokenPipeError), told_as(LayerError, "save the machine", keeper.scratch):
         changes = _with_hard_links(_changes(keeper, _AS_IT_IS, notes))
-        pack_layer(changes, partial(_write_all, pipe), advance=lambda _: None)
+        pack_layer(changes, partial(_write_all, pipe), advance=lambda _: None, keeps_holes=True)
     os.close(pipe)
     release()
     send(question.answer, "done", *notes.lines())

@@ -3,7 +3,7 @@
 import io
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from rootrun.layer.diff import Change
 from rootrun.layer.entry import EntryPath
 from rootrun.layer.metadata import entry_of
 from rootrun.layer.pack import PackedLayer, pack_layer
-from tests.support.stacks import OPEN_DIRECTORY, open_descriptors
+from tests.support.stacks import OPEN_DIRECTORY, open_descriptors, unpacked_layer
 
 
 def changes_of(directory: Path) -> Iterator[Change]:
@@ -79,3 +79,23 @@ def test_a_file_that_became_a_symlink_is_not_followed(tmp_path: Path) -> None:
             advance=lambda _: None,
         )
     os.close(fd)
+
+
+@pytest.mark.parametrize(
+    "parts", [[], [0], [4 << 20], [0, 3 << 20, 8 << 20], range(0, 40 << 20, 1 << 20)]
+)
+def test_holes_are_kept_if_asked_for(parts: Sequence[int], tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.mkdir()
+    with (source / "disk").open("wb") as disk:
+        for offset in parts:
+            disk.seek(offset)
+            disk.write(b"x" * 5000)
+        disk.truncate(41 << 20)
+    out = io.BytesIO()
+    packed = pack_layer(changes_of(source), out.write, advance=lambda _: None, keeps_holes=True)
+    assert len(out.getvalue()) < (len(parts) + 1) * 10_000
+    unpacked_layer(target, out.getvalue())
+    assert (target / "disk").read_bytes() == (source / "disk").read_bytes()
+    assert (target / "disk").stat().st_blocks * 512 < (len(parts) + 1) * 10_000
+    assert packed.content_bytes == 41 << 20

@@ -120,6 +120,17 @@ with Machine("base.tar") as machine:
     assert run_harness(workplace, source) == ["app\n", False]
 
 
+def test_holes_of_a_file_stay_holes(lone_workplace: Workplace) -> None:
+    source = """
+with Machine("base.tar") as machine:
+    machine.succeed("echo x | dd of=/root/disk bs=1 seek=20000000000")
+    with machine.fork("fork") as fork:
+        size, blocks = fork.succeed("stat -c '%s %b' /root/disk").split()
+        tell([int(size), int(blocks) < 100, fork.succeed("tail -c 2 /root/disk")])
+"""
+    assert run_harness(lone_workplace, source) == [[20_000_000_002, True, "x\n"]]
+
+
 def test_what_a_fork_cannot_be_is_an_error_and_leaves_nothing(lone_workplace: Workplace) -> None:
     source = """
 os.mkdir("scratch")
