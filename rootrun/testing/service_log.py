@@ -35,12 +35,10 @@ class ServiceLog:
 
     def open(self) -> list[int]:
         """Return descriptors of what there is, oldest first: the caller's to close."""
-        found = []
+        found: list[int] = []
         for path in (self._older, self._newer):
-            try:
+            with suppress(FileNotFoundError):
                 found.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-            except FileNotFoundError:
-                continue
         return found
 
     def tail(self) -> str:
@@ -54,6 +52,6 @@ class ServiceLog:
 
     def _turn(self) -> None:
         self.dropped_bytes += self._older_bytes
-        with suppress(FileNotFoundError):  # nothing was written, for want of room
+        with suppress(OSError):  # nothing was written, for want of room
             os.replace(self._newer, self._older)
         self._older_bytes, self._newer_bytes = self._newer_bytes, 0

@@ -183,10 +183,15 @@ class KeptService:
 
     def _answer(self, waiter: _Waiter) -> None:
         """Tell how it is; with descriptors of its log, which go on growing, if they are wanted."""
-        descriptors = self._log.open() if waiter.wants_log else []
+        sender = socket_of(waiter.answer)
+        try:
+            descriptors = self._log.open() if waiter.wants_log else []
+        except OSError as error:  # it has too many open files, which is no reason to end
+            send_error(waiter.answer, error, stage=f"read the log of {self.name}")
+            sender.close()
+            return
         state = self.status, self._log.total_bytes, self._log.dropped_bytes
         content = encode("service", *state, int(self._reader is None))
-        sender = socket_of(waiter.answer)
         try:
             send_packet(sender, content, descriptors)
         except (BrokenPipeError, ConnectionResetError):
