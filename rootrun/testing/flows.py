@@ -5,6 +5,7 @@ it, and feed a terminal with what its user would seem to have typed (TIOCSTI).
 """
 
 import errno
+import math
 import os
 import select
 from collections.abc import Callable, Sequence
@@ -39,6 +40,7 @@ class Flow:
         self._end = end
         self._rest = b""
         self._has_ended = False
+        self.read_bytes = 0  # so far
 
     @property
     def waits_for(self) -> tuple[int, int] | None:
@@ -73,6 +75,7 @@ class Flow:
             if error.errno != errno.EIO:
                 raise
         self._has_ended = not self._rest
+        self.read_bytes += len(self._rest)
 
     def _write(self) -> None:
         try:
@@ -111,14 +114,17 @@ def carry(
                 return code if code >= 0 else EXIT_SIGNAL_BASE - code
 
 
-def carry_rest(flows: Sequence[Flow]) -> None:
-    """Carry what a command, which has ended, wrote until then; its ends must not block."""
-    for flow in flows:
-        while flow.waits_for is not None:
-            if not flow.move():
-                if not flow.has_rest:
-                    break
-                _wait([flow], None, None)
+def carry_rest(flow: Flow, *, held_bytes: float = math.inf) -> None:
+    """Carry what a command, which has ended, wrote until then; its end must not block.
+
+    That is no more than ``held_bytes``, which what it left running may go on to fill.
+    """
+    last = flow.read_bytes + held_bytes
+    while flow.has_rest or (flow.waits_for is not None and flow.read_bytes < last):
+        if not flow.move():
+            if not flow.has_rest:
+                break
+            _wait([flow], None, None)
 
 
 def _wait(

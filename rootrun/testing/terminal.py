@@ -116,7 +116,7 @@ def run_at_terminal(link: MachineLink, command: Command, terminal: Terminal) -> 
             Flow(master, output),
         ]
         status = carry(flows, answers, interval_s=None if is_told else _LOOK_S, look=copy_size)
-        carry_rest(flows[1:])
+        carry_rest(flows[1])  # of a terminal that is hung up: nobody writes to it any more
     return _status(link, status)
 
 
@@ -136,7 +136,8 @@ def run_at_pipes(link: MachineLink, command: Command) -> int:
             Flow(stderr.reader, _STDERR),
         ]
         status = carry(flows, answers, interval_s=None, look=lambda: None)
-        carry_rest(flows[1:])
+        for pipe, flow in zip((stdout, stderr), flows[1:], strict=True):
+            carry_rest(flow, held_bytes=fcntl.fcntl(pipe.reader, fcntl.F_GETPIPE_SZ))
     return _status(link, status)
 
 

@@ -233,3 +233,20 @@ def test_end_of_the_terminal_ends_the_shell(lone_workplace: Workplace) -> None:
         terminal.hang_up()
         assert terminal.status() == 128 + signal.SIGHUP
     assert_nothing_left(lone_workplace)
+
+
+def test_command_does_not_wait_for_what_it_leaves_running(lone_workplace: Workplace) -> None:
+    lone_workplace.base()
+    command = "(while :; do echo on; done) & sleep 0.2; echo end >&2"
+    done = lone_workplace.run("shell", "--from", "base.tar", "--", "sh", "-c", command)
+    assert (done.returncode, done.stderr) == (0, b"end\n")
+    assert done.stdout.startswith(b"on\non\n")
+    assert_nothing_left(lone_workplace)
+
+
+def test_shell_ends_when_nobody_reads_its_output(lone_workplace: Workplace) -> None:
+    lone_workplace.base()
+    loop = "rootrun shell --from base.tar -- sh -c 'while :; do echo on; done'"
+    done = lone_workplace.shell(f"({loop}; echo $? >&2) | head -1")
+    assert (done.stdout, done.stderr) == (b"on\n", b"141\n")
+    assert_nothing_left(lone_workplace)
