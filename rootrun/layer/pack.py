@@ -35,7 +35,8 @@ def pack_layer(
     """Write ``changes`` as a layer tar through ``write``; ``advance`` hears of bytes packed.
 
     With ``keeps_holes`` those of files are left out, by what is no part of ustar.
-    Nothing of the run may be alive any more, or go on meanwhile: LayerError if a file became shorter.
+    Nothing of the run may be alive any more, or go on meanwhile: LayerError if a file became
+    shorter.
     """
     writer = TarWriter(write, tar_format=tar_format)
     entry_count = content_bytes = 0

@@ -37,7 +37,8 @@ class Rootfs(Protocol):
     ) -> Iterator[Change]:
         """Yield what was changed since it was made, in the order of a layer.
 
-        Nothing of the run may be alive any more, or go on meanwhile. ``ownership`` knows what the disk does not hold.
+        Nothing of the run may be alive any more, or go on meanwhile. ``ownership`` knows what the
+        disk does not hold.
         """
 
     def base_files(self, paths: Iterable[EntryPath]) -> Iterable[tuple[EntryPath, int, int]] | None:
