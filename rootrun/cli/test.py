@@ -3,7 +3,7 @@
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from rootrun.cli.messages import one_line, tell_error
@@ -163,4 +163,5 @@ def _to_json(driver: Driver, failures: list[Failure]) -> dict[str, object]:
 
 def _tell(line: str) -> None:
     shown = one_line(line)
-    print(red(shown) if line.startswith("Traceback") else shown, file=sys.stderr, flush=True)
+    with suppress(OSError):  # nobody is there to be told, and the exit status says enough
+        print(red(shown) if line.startswith("Traceback") else shown, file=sys.stderr, flush=True)

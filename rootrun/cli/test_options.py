@@ -27,8 +27,12 @@ MACHINE = Group(
     "Machines",
     (
         Option(("--from",), "image of all machines", "IMAGE", parse_image, dest="from_image"),
-        *options.IMAGE.named("--from-ref", "--arch", "--env"),
-        *options.SANDBOX.named("--bind", "--tmpfs", "--network"),
+        *options.IMAGE.named("--from-ref", "--arch"),
+        options.IMAGE.named("--env")[0]._replace(help="set for all that runs in them"),
+        *options.SANDBOX.named("--bind", "--tmpfs"),
+        options.SANDBOX.named("--network")[0]._replace(
+            help="none but that of the test, or host instead: none, host"
+        ),
         *options.SANDBOX.named("--memory", "--disk", "--pids", "--nofile", "--cpus"),
         *options.SANDBOX.named("--rootfs", "--emulate"),
     ),

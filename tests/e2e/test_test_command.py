@@ -113,6 +113,42 @@ ask()
     )
 
 
+def test_script_runs_as_a_program_of_python_would(lone_workplace: Workplace) -> None:
+    lone_workplace.write("neighbour.py", "def greet(machine): return machine.succeed('hostname')\n")
+    script = """
+import pickle, sys, threading
+from dataclasses import dataclass
+from neighbour import greet
+@dataclass
+class Answer:
+    text: str
+assert __name__ == "__main__" and __file__ == "check.py"
+assert pickle.loads(pickle.dumps(Answer("x"))) == Answer("x")
+threads = [threading.Thread(target=greet, args=[machine]) for _ in range(3)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+serial_stdout_on()
+greet(machine)
+serial_stdout_off()
+greet(machine)
+sys.exit()
+"""
+    status, told = _test(lone_workplace, script, *_ONE)
+    assert status == 0, told
+    assert told.count("machine: succeed: hostname") == 5
+    assert told.count("machine # machine") == 1
+
+
+@pytest.mark.parametrize(("exit_with", "status"), [("7", 7), ("'why'", 1), ("None", 0)])
+def test_script_can_exit_with_a_status(
+    exit_with: str, status: int, lone_workplace: Workplace
+) -> None:
+    script = f"import sys\ntry:\n    sys.exit({exit_with})\nfinally:\n    print('at the end')\n"
+    done, told = _test(lone_workplace, script)
+    assert done == status
+    assert "at the end" in told
+
+
 def test_failed_assertion_shows_the_values_that_it_names(lone_workplace: Workplace) -> None:
     script = """
 def check(answer):
