@@ -35,9 +35,11 @@ def test_bad():
     with Machine("base.tar") as machine:
         machine.succeed("false")
 """
-    done = run_pytest(lone_workplace, source, "--rootrun-keep")
+    env = {"TMPDIR": str(lone_workplace.path)}
+    done = run_pytest(lone_workplace, source, "--rootrun-keep", env=env)
     assert done.returncode == 1, done.stdout
-    assert "not kept: machine machine: was not started" in done.stdout
+    assert "not kept: it was closed before the test had failed" in done.stdout
+    assert list(lone_workplace.path.glob("rootrun-kept-*")) == []
     assert "messages of rootrun:\n  info: " in done.stdout
 
 

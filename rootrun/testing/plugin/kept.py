@@ -23,6 +23,8 @@ class Kept:
 
     def keep(self, link: "MachineLink", *, test: str) -> str:
         """Write the state of a machine, and return a line that tells how to look into it."""
+        if not link.has_child:
+            return "not kept: it was closed before the test had failed"
         from rootrun.testing.commit import CommitOptions, commit
 
         output = self._path(f"{test}-{link.name}")
@@ -33,7 +35,7 @@ class Kept:
                 CommitOptions(),
                 deadline_s=time.monotonic() + _WITHIN_S,
             )
-        except RootrunError as error:  # it was closed, for one
+        except RootrunError as error:
             return f"not kept: {error}"
         return f"kept: rootrun shell --from {shlex.quote(str(output))}"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rootrun.annotation import NoReturn
 from rootrun.dataclass import replace
 from rootrun.errors import EXIT_ROOTRUN_FAILED, RootrunError
 from rootrun.sandbox.companion import run_rootrun
@@ -26,6 +27,7 @@ class Settings:
         self.keeps = keeps
         self.kept = Kept()
         self._is_possible: bool | None = None  # unknown as long as nothing failed
+        self._refusal: str | None = None  # the reason to skip all that comes
 
     def machine_options(self, options: MachineOptions | None) -> MachineOptions:
         """Return ``options`` with what they leave to pytest's."""
@@ -49,6 +51,8 @@ class Settings:
     @contextmanager
     def skipping(self) -> Iterator[None]:
         """Skip with what the block raises if ``rootrun doctor`` says that nothing can work here."""
+        if self._refusal is not None:
+            _skip(self._refusal)
         try:
             yield
         except RootrunError as error:
@@ -56,11 +60,12 @@ class Settings:
                 self._is_possible = run_rootrun(["doctor"]).status != EXIT_ROOTRUN_FAILED
             if self._is_possible:
                 raise
-            reason = f"rootrun cannot work here: {error}"
-            _skip(f"{reason} ({error.hint})" if error.hint else reason)
+            hint = f" ({error.hint})" if error.hint else ""
+            self._refusal = f"rootrun cannot work here: {error}{hint}"
+            _skip(self._refusal)
 
 
-def _skip(reason: str) -> None:
+def _skip(reason: str) -> NoReturn:
     __tracebackhide__ = True
     if os.environ.get(MUST_WORK_VARIABLE) == "1":
         pytest.fail(f"{MUST_WORK_VARIABLE}=1, but {reason}", pytrace=False)
