@@ -120,6 +120,21 @@ with Machine("base.tar") as machine:
     assert run_harness(workplace, source) == ["app\n", False]
 
 
+def test_fork_joins_the_networks_that_it_is_given(lone_workplace: Workplace) -> None:
+    source = """
+with Network("lan") as lan, Machine("base.tar", name="one", networks=[lan]) as one:
+    assert one.diff() == []
+    one.succeed("echo x > /root/x")
+    with one.fork("two", networks=[lan]) as two, two.fork("three") as three:
+        tell(two.succeed("ping -c 1 one | grep -c 'bytes from'; cat /root/x"))
+        tell(one.succeed("ping -c 1 two | grep -c 'bytes from'"))
+        tell(three.execute("ping -c 1 -W 1 one").status != 0)
+        two.reboot()
+        tell(two.succeed("ping -c 1 one | grep -c 'bytes from'; cat /root/x"))
+"""
+    assert run_harness(lone_workplace, source) == ["1\nx\n", "1\n", True, "1\nx\n"]
+
+
 def test_holes_of_a_file_stay_holes(lone_workplace: Workplace) -> None:
     source = """
 with Machine("base.tar") as machine:
