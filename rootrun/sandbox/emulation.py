@@ -204,7 +204,11 @@ class Supervision:
         import _socket
 
         size = _socket.CMSG_SPACE(_DESCRIPTOR_BYTES) + _socket.CMSG_SPACE(_CREDENTIALS.size)
-        content, ancillary, _, _ = self._receiver.recvmsg(1, size, _socket.MSG_CMSG_CLOEXEC)
+        content = b""
+        ancillary: list[tuple[int, int, bytes]] = []
+        # By a step that was killed, with all others, before it read the answer: the end as well.
+        with suppress(ConnectionResetError):
+            content, ancillary, _, _ = self._receiver.recvmsg(1, size, _socket.MSG_CMSG_CLOEXEC)
         if not content:
             poller.unregister(self._receiver.fileno())  # the container has ended
             return

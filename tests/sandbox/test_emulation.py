@@ -1,12 +1,15 @@
 """Steps under a filter that asks the main process."""
 
 import os
+import select
 import signal
 import sys
 from pathlib import Path
 
 import pytest
 
+from rootrun.sandbox.emulation import Supervision
+from rootrun.sandbox.packets import open_packets, send_packet, socket_of
 from tests.sandbox.conftest import Caller, Make, Run
 from tests.sandbox.containers import finish, start
 from tests.sandbox.inside import run_inside
@@ -56,6 +59,25 @@ def test_daemon_of_a_step_is_answered_beside_the_step(run: Run) -> None:
 def test_answer_to_a_killed_caller_is_no_error(run: Run) -> None:
     ran = run(f"{_CHOWN} || echo status $?", emulator="kill")
     assert ran.output.splitlines()[1:] == ["alive True", "Killed", "status 137"]
+
+
+def test_container_that_is_killed_before_it_is_acknowledged_has_just_ended() -> None:
+    class Emulator:
+        traps = False
+
+    receiver, sender = open_packets()
+    supervision = Supervision(Emulator(), receiver)  # type: ignore[arg-type]  # it never serves
+    step, poller = socket_of(sender), select.poll()
+    reader, writer = os.pipe()
+    with supervision.watching(poller):
+        send_packet(step, b"l", [reader])
+        supervision.attend(receiver, select.POLLIN, poller)
+        step.close()  # with the answer unread
+        supervision.attend(receiver, select.POLLIN, poller)
+        assert receiver not in [fd for fd, _ in poller.poll(0)]
+    supervision.close()
+    os.close(reader)
+    os.close(writer)
 
 
 def test_error_of_the_emulator_ends_the_container(run_as_caller: Run) -> None:
