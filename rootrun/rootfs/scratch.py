@@ -67,6 +67,21 @@ def scratch_directory(scratch: Scratch) -> Iterator[Path]:
                 _put_away([_Tree(directory, lock)])
 
 
+def discard(directory: Path) -> None:
+    """Remove ``directory`` of a scratch tree, which goes on; what is large is gone a while later.
+
+    Raises OSError.
+    """
+    scratch = directory.parent
+    tree = scratch.with_name(f"{_PREFIX}{os.urandom(_RANDOM_BYTES).hex()}")
+    with signals_blocked():
+        lock = _make_locked(tree)
+        try:
+            os.rename(directory, tree / directory.name)
+        finally:
+            _put_away([_Tree(tree, lock)])
+
+
 def sweep_dead(scratch: Path) -> None:
     """Remove the scratch trees beside ``scratch`` whose runs are dead.
 

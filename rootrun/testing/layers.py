@@ -22,11 +22,11 @@ from rootrun.layer.entry import ROOT, Entry, EntryPath, EntryType, join
 from rootrun.layer.policy import LayerPolicy
 from rootrun.layer.reach import reach
 from rootrun.layer.record import IdRanges
-from rootrun.layer.removal import remove_tree
 from rootrun.layer.stack import Found, LayerStack, UnpackedLayer
 from rootrun.layer.whiteout import WHITEOUT_PREFIX, whiteout_entry
 from rootrun.namedtuple import NamedTuple
 from rootrun.rootfs.marked import marked_directories
+from rootrun.rootfs.scratch import discard
 from rootrun.store.entry import TREE, read_record, write_record
 from rootrun.testing.images import MachineGround
 
@@ -53,16 +53,15 @@ class LayerUsers:
             self._users[name] -= 1
             if not self._users[name]:
                 del self._users[name]
-                self._remove(name)
+                self._remove(self.place / name)
 
-    def _remove(self, name: str) -> None:
-        fd = os.open(self.place, _OPEN_DIRECTORY)
+    def _remove(self, layer: Path) -> None:
         try:
-            remove_tree(name, directory_fd=fd)
+            discard(layer)
+        except FileNotFoundError:
+            pass  # the machine ended before it was made
         except OSError as error:
-            log.warning("remove a layer: %s: %s", self.place / name, error.strerror)
-        finally:
-            os.close(fd)
+            log.warning("remove a layer: %s: %s", layer, error.strerror)
 
 
 class _Stream:

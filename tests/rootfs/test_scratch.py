@@ -14,7 +14,7 @@ import pytest
 from rootrun.errors import StoreError
 from rootrun.layer.removal import remove_tree
 from rootrun.request import Scratch
-from rootrun.rootfs.scratch import scratch_directory, sweep_dead
+from rootrun.rootfs.scratch import discard, scratch_directory, sweep_dead
 from tests.support.program import run_python
 from tests.support.removers import becomes_empty
 from tests.support.stacks import make_deep, open_descriptors
@@ -219,3 +219,19 @@ def test_a_place_that_cannot_be_used_is_told(tmp_path: Path) -> None:
         scratch_directory(inside(gone)),
     ):
         pass
+
+
+@pytest.mark.parametrize("count", [3, 900], ids=["small", "large"])
+def test_a_part_of_it_can_go_before_it(parent: Path, count: int) -> None:
+    with scratch_directory(inside(parent)) as tree:
+        (tree / "stays").touch()
+        (tree / "part").mkdir(mode=0o500)
+        for number in range(count):
+            (tree / "part" / str(number)).touch()
+        before = open_descriptors()
+        discard(tree / "part")
+        assert open_descriptors() == before
+        assert os.listdir(tree) == ["stays"]
+        with pytest.raises(FileNotFoundError):
+            discard(tree / "part")
+    assert becomes_empty(parent)
