@@ -15,7 +15,7 @@ from contextlib import ExitStack, suppress
 from types import FrameType
 
 from rootrun import log
-from rootrun.errors import Interrupted, MachineError
+from rootrun.errors import Interrupted, MachineError, RootrunError
 from rootrun.namedtuple import NamedTuple
 from rootrun.rootfs.scratch import scratch_directory, sweep_dead
 from rootrun.sandbox.forking import fork_child, signals_blocked
@@ -244,9 +244,11 @@ def main() -> None:
             is_ready = True
             hub.serve()
     except Exception as error:
-        if not is_ready:
-            send_error(answer, error, stage="start machines")
-        raise
+        if is_ready:
+            raise
+        send_error(answer, error, stage="start machines")
+        if not isinstance(error, RootrunError):
+            raise  # a traceback says more of it
 
 
 if __name__ == "__main__":

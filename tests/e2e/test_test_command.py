@@ -139,6 +139,21 @@ sys.exit()
     assert told.count("machine # machine") == 1
 
 
+def test_script_makes_more_machines(lone_workplace: Workplace) -> None:
+    script = f"""{_PAIR}
+client.start()
+third = create_machine("base.tar", name="third", options=MachineOptions(environment={{"A": "b"}}))
+assert third.succeed("ping -c 1 client >&2; echo $A") == "b\\n"
+alone = create_machine("base.tar", name="alone", networks=[])
+alone.fail("ping -c 1 client")
+assert [machine.name for machine in machines] == ["server-1", "client", "third", "alone"]
+create_machine("base.tar", name="third")
+"""
+    status, told = _test(lone_workplace, script, "--idmap", "single")
+    assert status == 125
+    assert told.endswith("line 13: machine: 'third': there is one of this name")
+
+
 @pytest.mark.parametrize(("exit_with", "status"), [("7", 7), ("'why'", 1), ("None", 0)])
 def test_script_can_exit_with_a_status(
     exit_with: str, status: int, lone_workplace: Workplace
@@ -269,6 +284,20 @@ def test_what_is_no_failure_of_the_test_has_another_status(
     status, told = _test(lone_workplace, script, *args)
     assert status == 125
     assert message in told
+
+
+def test_where_there_can_be_no_machines_the_reason_is_told(lone_workplace: Workplace) -> None:
+    lone_workplace.base()
+    lone_workplace.write("check.py", "machine.start()")
+    none_left = "echo 0 > /proc/sys/user/max_user_namespaces"
+    run = "rootrun test --from base.tar check.py"
+    done = lone_workplace.shell(f"unshare -Ur sh -c '{none_left}; {run}'")
+    told = done.stderr.decode()
+    assert done.returncode == 125, told
+    reason = "create user namespace: No space left on device"
+    assert told.splitlines()[-1].startswith(f"rootrun: error: check.py: line 1: {reason}")
+    assert told.count("Traceback") == 1
+    assert "/rootrun/" not in told
 
 
 def test_prompt_has_the_machines_and_runs_the_script(lone_workplace: Workplace) -> None:

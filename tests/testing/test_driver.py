@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from rootrun.cli.manual import MANUAL
-from rootrun.errors import MachineTimeoutError
+from rootrun.errors import ImageError, MachineTimeoutError
 from rootrun.testing import Machine, Network, Service
-from rootrun.testing.driver.hints import MISSING_METHODS
+from rootrun.testing.driver.hints import MISSING_METHODS, hint_for
 from rootrun.testing.driver.names import as_python, retry
 from rootrun.testing.driver.steps import Steps, shown_call
 
@@ -40,6 +40,11 @@ def test_hints_are_for_methods_that_machines_do_not_have() -> None:
 def test_what_hints_lead_to_is_there(hint: str) -> None:
     for name in re.findall(r"\b(wait_\w+|copy_\w+|shutdown)\b", hint):
         assert hasattr(Machine, name)
+
+
+def test_errors_of_rootrun_bring_their_hint() -> None:
+    assert hint_for(ImageError("read image: x: two", hint="pick one")) == "pick one"
+    assert hint_for(ImageError("read image: x: none")) is None
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 
+from rootrun.dataclass import replace
 from rootrun.errors import (
     HelperError,
     ImageError,
@@ -99,9 +100,20 @@ class Driver:
         options: MachineOptions | None = None,
         networks: Sequence[str] | None = None,
     ) -> Machine:
-        """Return one more machine, on the networks of these names, or on all."""
+        """Return one more machine, on the networks of these names, or on all.
+
+        Its id map, cache and directory for temporary files are those of the test.
+        """
         on = None if networks is None else tuple(networks)
-        return self._make(MachineSetup(name, image, options or self.plan.options, on))
+        usual = self.plan.options
+        its = replace(
+            options or usual,
+            idmap=usual.idmap,
+            cache_dir=usual.cache_dir,
+            no_cache=usual.no_cache,
+            tmpdir=usual.tmpdir,
+        )
+        return self._make(MachineSetup(name, image, its, on))
 
     def is_ours(self, error: BaseException) -> bool:
         """Say whether ``error`` is no failure of what is tested: a machine could not start, say."""

@@ -2,6 +2,7 @@
 
 import re
 
+from rootrun.errors import RootrunError
 from rootrun.testing.machine import Machine
 
 _NO_SYSTEMD = (
@@ -55,7 +56,9 @@ _BY_NAME = "give all but commands, paths and ports by name, as in timeout=60 or 
 
 
 def hint_for(error: BaseException) -> str | None:
-    """Return what to write instead, None where that is not known."""
+    """Return what to write or do instead, None where that is not known."""
+    if isinstance(error, RootrunError):
+        return error.hint
     if isinstance(error, AttributeError) and isinstance(error.obj, Machine):
         return MISSING_METHODS.get(error.name or "")
     if isinstance(error, NameError) and error.name:
