@@ -18,6 +18,8 @@ from tests.support.workplace import Workplace
 _WITHIN_S = 30.0
 _PAUSE_S = 0.02
 
+Modes = list[int | list[bytes | int]]
+
 
 class Terminal:
     """A terminal of 24 lines and 80 columns, and the program that has it."""
@@ -53,10 +55,12 @@ class Terminal:
         *before, self.shown = self.shown.split(wanted, count)
         return wanted.join(before).decode(errors="replace")
 
-    def modes(self) -> list[object]:
-        """Return the modes of the terminal (termios(3))."""
+    def modes(self, *, new: Modes | None = None) -> Modes:
+        """Return the modes of the terminal (termios(3)), once ``new`` ones are set, if any."""
         fd = os.open(self._path, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
         try:
+            if new is not None:
+                termios.tcsetattr(fd, termios.TCSANOW, new)
             return termios.tcgetattr(fd)
         finally:
             os.close(fd)

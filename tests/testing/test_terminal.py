@@ -156,6 +156,27 @@ def wait_until_gone(workplace: Workplace) -> None:
         time.sleep(0.02)
 
 
+def test_terminal_is_taken_again_after_a_stop(lone_workplace: Workplace) -> None:
+    source = f"tell(1)\nsys.stdin.readline()\n{_SHELL}"
+    lone_workplace.base()
+    with at_terminal(lone_workplace, python_command(PRELUDE + source)) as terminal:
+        terminal.wait_for("1\r\n")
+        before = terminal.modes()
+        terminal.type("\r")
+        terminal.wait_for(_PROMPT)
+        raw = terminal.modes()
+        terminal.send(signal.SIGSTOP)
+        assert terminal.modes(new=before) != raw  # as the shell sets them that is back then
+        terminal.send(signal.SIGCONT)
+        deadline_s = time.monotonic() + 30
+        while terminal.modes() != raw:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.01)
+        terminal.type("exit 5\r")
+        assert terminal.status() == 5
+        assert terminal.modes() == before
+
+
 def test_terminal_is_found_where_output_is_captured(lone_workplace: Workplace) -> None:
     with shell_of(lone_workplace, _CAPTURED + _SHELL) as terminal:
         terminal.type("exit 3\r")
