@@ -5,7 +5,7 @@ import select
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 from rootrun.annotation import TYPE_CHECKING
 from rootrun.errors import (
@@ -134,10 +134,16 @@ class _Collector:
 
     def __init__(self) -> None:
         self.pid = 0
-        pipes = [open_pipe() for _ in range(2)]
-        self.readers = [reader for reader, _ in pipes]
-        self.writers = [writer for _, writer in pipes]
+        self.readers: list[int] = []
+        self.writers: list[int] = []
         self._chunks: list[list[bytes]] = [[], []]
+        with ExitStack() as undoing:
+            undoing.callback(self.__exit__)
+            for _ in self._chunks:
+                reader, writer = open_pipe()
+                self.readers.append(reader)
+                self.writers.append(writer)
+            undoing.pop_all()
 
     def __enter__(self) -> "_Collector":
         return self

@@ -3,18 +3,15 @@
 import os
 import sys
 import time
+from _thread import allocate_lock
 from collections.abc import Mapping, Sequence
 
-from rootrun.annotation import TYPE_CHECKING
 from rootrun.errors import MachineError, UsageError
 from rootrun.places import cache_directory, scratch_parent
 from rootrun.sandbox.companion import Companion, environment_for_ours
 from rootrun.sandbox.packets import open_packets, socket_of
-from rootrun.testing.asking import ask
+from rootrun.testing.asking import ask, is_readable
 from rootrun.testing.plan import Places, values_of
-
-if TYPE_CHECKING:
-    pass
 
 ID_MAPS = ("auto", "root", "subids", "single")
 _READY_WITHIN_S = 60.0
@@ -27,8 +24,14 @@ class Child:
     def __init__(self, questions: int, told: int, pid: int) -> None:
         self.questions = socket_of(questions)
         self.pid = pid
+        self._owner = os.getpid()
         self._told = told
         self._text = ""
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this process started it, and not the one that we were forked by."""
+        return self._owner == os.getpid()
 
     def messages(self) -> str:
         """Return what it has logged so far, lines of a level and a message."""
@@ -102,6 +105,10 @@ class Connection:
             os.close(writer)
         return Child(ours, reader, int(started.message.values[0] or 0))
 
+    def is_alive(self) -> bool:
+        """Say whether the hub is there: nothing but its end comes by this way."""
+        return not is_readable(self._questions.fileno(), 0)
+
     def close(self) -> None:
         """End the hub, and wait until all below it is gone; raises MachineError if it hangs."""
         self._questions.close()
@@ -113,27 +120,42 @@ class Connection:
         self._hub.forget()
 
 
-_CONNECTIONS: dict[tuple[int, Places], Connection] = {}
+class _Connections:
+    """The hubs of this process. After a fork there are none: answers would go astray."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Forget all of them, and who was about to make one."""
+        self.lock = allocate_lock()
+        self.by_places: dict[Places, Connection] = {}
+
+
+_CONNECTIONS = _Connections()
+os.register_at_fork(after_in_child=_CONNECTIONS.renew)
 
 
 def connection_to_hub(places: Places) -> Connection:
     """Return the hub of this process for ``places``; the first call starts it.
 
-    It stays as long as this process does: machines then start in a few milliseconds.
+    It stays as long as this process does: machines then start in a few milliseconds. One that was
+    killed is replaced.
     """
-    key = os.getpid(), places  # a fork makes its own: answers would go astray
-    if key not in _CONNECTIONS:
-        connection = Connection(places)
-        connection.leave()
-        _CONNECTIONS[key] = connection
-    return _CONNECTIONS[key]
+    hubs = _CONNECTIONS
+    with hubs.lock:
+        connection = hubs.by_places.get(places)
+        if connection is None or not connection.is_alive():
+            connection = Connection(places)
+            connection.leave()
+            hubs.by_places[places] = connection
+        return connection
 
 
 def close_connections() -> None:
     """End the hubs of this process, with all machines and networks, and wait until that is done."""
-    own = [key for key in _CONNECTIONS if key[0] == os.getpid()]
-    for key in own:
-        _CONNECTIONS.pop(key).close()
+    while _CONNECTIONS.by_places:
+        _CONNECTIONS.by_places.popitem()[1].close()
 
 
 def places_of(

@@ -32,6 +32,10 @@ class _Opened(NamedTuple):
     image: Image
     base: Base
 
+    def is_there(self) -> bool:
+        """Say whether nobody has removed the cache, or a part of it."""
+        return all(layer.tree.exists() for layer in self.base.stack.layers)
+
 
 class Images:
     """Opens images when they are first asked for; all are closed by ``cleanup``."""
@@ -41,6 +45,7 @@ class Images:
         self._id_map = id_map
         self.scratch = scratch
         self._cleanup = cleanup
+        self._count = 0
         self._opened: dict[tuple[ImageChoice, object], _Opened] = {}
 
     def ground(self, request: Request, id_map: IdMap) -> MachineGround:
@@ -48,7 +53,7 @@ class Images:
         choice = request.image_choice
         with told_as(ImageError, "read image", "the base"):
             key = choice, _state_of(choice)
-            if key not in self._opened:
+            if key not in self._opened or not self._opened[key].is_there():
                 self._opened[key] = self._open(choice)
         image, base = self._opened[key]
         config = planned_config(request, image.config, image.config.diff_ids)
@@ -56,8 +61,9 @@ class Images:
         return MachineGround(request, image, base, config, id_map)
 
     def _open(self, choice: ImageChoice) -> _Opened:
-        scratch = self.scratch / f"image-{len(self._opened) + 1}"
-        scratch.mkdir()
+        self._count += 1
+        scratch = self.scratch / f"image-{self._count}"
+        scratch.mkdir(mode=0o700, parents=True)  # it may have been below the cache, and gone
         with ExitStack() as opening:
             image = opening.enter_context(opened_image(choice, scratch=scratch))
             base = opening.enter_context(

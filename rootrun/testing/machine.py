@@ -159,14 +159,6 @@ class Machine:
         """Return what it used since it was booted, also by processes that have ended."""
         return observation.usage(self._link)
 
-    def processes(self) -> Sequence[observation.Process]:
-        """Return what runs in it, by pid."""
-        return observation.processes(self._link)
-
-    def usage(self) -> observation.Usage:
-        """Return what it used since it was booted, also by processes that have ended."""
-        return observation.usage(self._link)
-
     def read_bytes(self, path: str) -> bytes:
         """Return the content of a file, as root of the machine sees it."""
         return files.read_bytes(self._link, path)
