@@ -2,44 +2,19 @@
 
 import json
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.support.scripts import ONE, PAIR, outcome_of, run_script
 from tests.support.tarball import directory, file, symlink
 from tests.support.workplace import Workplace, busybox_layer
 
 pytestmark = pytest.mark.userns
 
-_PAIR = """
-# /// script
-# [tool.rootrun.machines]
-# server-1 = "base.tar"
-# client = { from = "base.tar", env = { COLOUR = "red" } }
-# ///
-"""
-_ONE = ("--from", "base.tar")
-
-
-def _test(place: Workplace, script: str, *args: str, stdin: bytes = b"") -> tuple[int, str]:
-    """Run ``script`` in ``place``; return the status, and standard error without times."""
-    done = _done(place, script, *args, stdin=stdin)
-    lines = done.stderr.decode().splitlines()
-    return done.returncode, "\n".join(line[11:] if line[:1] == "[" else line for line in lines)
-
-
-def _done(
-    place: Workplace, script: str, *args: str, stdin: bytes = b""
-) -> subprocess.CompletedProcess[bytes]:
-    if not (place.path / "base.tar").exists():
-        place.base()
-    place.write("check.py", script.lstrip("\n"))
-    return place.run("test", "check.py", *args, stdin=stdin)
-
 
 def test_script_has_its_machines_by_name_on_one_network(any_workplace: Workplace) -> None:
-    script = f"""{_PAIR}
+    script = f"""{PAIR}
 start_all()
 assert [machine.name for machine in machines] == ["server-1", "client"]
 with subtest("names"):
@@ -47,7 +22,7 @@ with subtest("names"):
     client.fail(f"ping -c 1 -W 1 {{lan.address_of(client)[:-1]}}99")
 t.assertEqual(client.succeed("echo $COLOUR"), "red\\n")
 """
-    status, told = _test(any_workplace, script, *any_workplace.options)
+    status, told = outcome_of(any_workplace, script, *any_workplace.options)
     assert status == 0, told
     assert "rootrun: check.py: passed, 1 subtest, " in told
 
@@ -61,7 +36,7 @@ def test_the_script_of_the_readme_runs(workplace: Workplace) -> None:
     workplace.base("web.tar", busybox_layer(*web, *page))
     workplace.base("base.tar", busybox_layer(*web))
     script = "".join(f"{line[4:]}\n" for line in block[0].splitlines())
-    status, told = _test(workplace, script)
+    status, told = outcome_of(workplace, script)
     assert status == 0, told
     assert told.splitlines()[-1].startswith("rootrun: check.py: passed, 2 subtests")
 
@@ -75,7 +50,7 @@ with subtest("outer"):
 machine.wait_for_file("/etc/passwd", timeout=9)
 print("said")
 """
-    status, told = _test(lone_workplace, script, *_ONE)
+    status, told = outcome_of(lone_workplace, script, *ONE)
     assert status == 0
     lines = [line.partition(" in ")[0].partition(" subtests, ")[0] for line in told.splitlines()]
     assert lines == [
@@ -93,14 +68,14 @@ print("said")
 
 
 def test_failure_shows_the_lines_of_the_script_and_what_it_knows(workplace: Workplace) -> None:
-    script = f"""{_PAIR}
+    script = f"""{PAIR}
 web = server_1.start("echo up; echo trouble >&2; sleep 600", name="web")
 web.wait_for_log("trouble")
 def ask():
     client.succeed("echo tried; exit 7")
 ask()
 """
-    status, told = _test(workplace, script)
+    status, told = outcome_of(workplace, script)
     assert status == 1
     assert "rootrun/testing" not in told
     shown = told[told.index("Traceback") :]
@@ -133,14 +108,14 @@ serial_stdout_off()
 greet(machine)
 sys.exit()
 """
-    status, told = _test(lone_workplace, script, *_ONE)
+    status, told = outcome_of(lone_workplace, script, *ONE)
     assert status == 0, told
     assert told.count("machine: succeed: hostname") == 5
     assert told.count("machine # machine") == 1
 
 
 def test_script_makes_more_machines(lone_workplace: Workplace) -> None:
-    script = f"""{_PAIR}
+    script = f"""{PAIR}
 client.start()
 third = create_machine("base.tar", name="third", options=MachineOptions(environment={{"A": "b"}}))
 assert third.succeed("ping -c 1 client >&2; echo $A") == "b\\n"
@@ -149,7 +124,7 @@ alone.fail("ping -c 1 client")
 assert [machine.name for machine in machines] == ["server-1", "client", "third", "alone"]
 create_machine("base.tar", name="third")
 """
-    status, told = _test(lone_workplace, script, "--idmap", "single")
+    status, told = outcome_of(lone_workplace, script, "--idmap", "single")
     assert status == 125
     assert told.endswith("line 13: machine: 'third': there is one of this name")
 
@@ -159,7 +134,7 @@ def test_script_can_exit_with_a_status(
     exit_with: str, status: int, lone_workplace: Workplace
 ) -> None:
     script = f"import sys\ntry:\n    sys.exit({exit_with})\nfinally:\n    print('at the end')\n"
-    done, told = _test(lone_workplace, script)
+    done, told = outcome_of(lone_workplace, script)
     assert done == status
     assert "at the end" in told
 
@@ -171,7 +146,7 @@ def check(answer):
 expected = "one"
 check("two")
 """
-    status, told = _test(lone_workplace, script)
+    status, told = outcome_of(lone_workplace, script)
     assert status == 1
     assert "  answer = 'two'\n  expected = 'one'\n" in told
     assert told.endswith("rootrun: error: check.py: line 2: AssertionError")
@@ -185,7 +160,7 @@ machine.succeed("rm /note")
 assert other.succeed("cat /note; hostname") == "kept\\nother\\n"
 assert machines == [machine, other]
 """
-    status, told = _test(lone_workplace, script, *_ONE)
+    status, told = outcome_of(lone_workplace, script, *ONE)
     assert status == 0, told
     assert "other: start" not in told
     assert "\nother: succeed: cat /note; hostname\n" in told
@@ -198,7 +173,7 @@ with subtest("first"):
 with subtest("second"):
     machine.succeed("true")
 """
-    done = _done(lone_workplace, script, *_ONE, "--keep-going", "--json", "-q")
+    done = run_script(lone_workplace, script, *ONE, "--keep-going", "--json", "-q")
     assert done.returncode == 1
     told = json.loads(done.stdout)
     assert [(part["name"], part["passed"]) for part in told["subtests"]] == [
@@ -212,7 +187,7 @@ with subtest("second"):
 
 
 def test_a_script_of_the_driver_of_nixos_runs_with_few_changes(workplace: Workplace) -> None:
-    script = f"""{_PAIR.replace("server-1", "server")}
+    script = f"""{PAIR.replace("server-1", "server")}
 start_all()
 
 # was: server.wait_for_unit("nc.service")
@@ -241,63 +216,8 @@ client.fail("ping -c 1 -W 1 server")
 client.shutdown()
 join_all()
 """
-    status, told = _test(workplace, script)
+    status, told = outcome_of(workplace, script)
     assert status == 0, told
-
-
-@pytest.mark.parametrize(
-    ("line", "hint"),
-    [
-        ('machine.wait_for_unit("x")', "there is no systemd: start the program"),
-        ('machine.copy_from_host("a", "b")', "use copy_to(SOURCE, DESTINATION)"),
-        ('machine.wait_until_succeeds("true", 60)', "by name, as in timeout=60"),
-        ('status, out = machine.execute("true")', "execute() returns three values"),
-        ("vlan1.stop()", "networks have the names of the test"),
-        ("server.start()", ""),
-    ],
-)
-def test_what_is_not_there_is_told_with_what_is(
-    line: str, hint: str, lone_workplace: Workplace
-) -> None:
-    status, told = _test(lone_workplace, line, *_ONE)
-    assert status == 1
-    assert told.splitlines()[-1].startswith("rootrun: hint: " if hint else "rootrun: error: ")
-    assert hint in told
-
-
-@pytest.mark.parametrize(
-    ("script", "args", "message"),
-    [
-        ("if x\n", (), "check.py: line 1: expected ':'"),
-        ("", ("--from", "no.tar"), "machine: 'no.tar': No such file or directory"),
-        ("machine.succeed('true')", ("--from", "bad.tar"), "bad.tar"),
-        ("", ("--machine", "A_b=base.tar"), "machine: 'A_b': not a host name"),
-        ("", ("--machine", "log=base.tar"), "machine: 'log': scripts have another log"),
-        ("Machine('no.tar')", (), "check.py: line 1: machine: 'no.tar': No such file"),
-    ],
-    ids=["syntax", "no image", "bad image", "bad name", "taken name", "in the script"],
-)
-def test_what_is_no_failure_of_the_test_has_another_status(
-    script: str, args: tuple[str, ...], message: str, lone_workplace: Workplace
-) -> None:
-    lone_workplace.write("bad.tar", "this is no image")
-    status, told = _test(lone_workplace, script, *args)
-    assert status == 125
-    assert message in told
-
-
-def test_where_there_can_be_no_machines_the_reason_is_told(lone_workplace: Workplace) -> None:
-    lone_workplace.base()
-    lone_workplace.write("check.py", "machine.start()")
-    none_left = "echo 0 > /proc/sys/user/max_user_namespaces"
-    run = "rootrun test --from base.tar check.py"
-    done = lone_workplace.shell(f"unshare -Ur sh -c '{none_left}; {run}'")
-    told = done.stderr.decode()
-    assert done.returncode == 125, told
-    reason = "create user namespace: No space left on device"
-    assert told.splitlines()[-1].startswith(f"rootrun: error: check.py: line 1: {reason}")
-    assert told.count("Traceback") == 1
-    assert "/rootrun/" not in told
 
 
 def test_prompt_has_the_machines_and_runs_the_script(lone_workplace: Workplace) -> None:
@@ -305,7 +225,7 @@ def test_prompt_has_the_machines_and_runs_the_script(lone_workplace: Workplace) 
         b"machine.succeed('hostname')\ntest_script()\nprint(out, file=sys.stderr)\n1/0\nexit(4)\n"
     )
     script = "import sys\nout = machine.succeed('echo of the script')\nmachine.succeed('exit 9')\n"
-    status, told = _test(lone_workplace, script, *_ONE, "--interactive", stdin=typed)
+    status, told = outcome_of(lone_workplace, script, *ONE, "--interactive", stdin=typed)
     assert status == 4
     assert "machines: machine" in told
     assert "check.py: line 3: machine: exit 9: ended with status 9" in told
