@@ -1,6 +1,7 @@
 """Machines to test software in: real root file systems, several of them, in milliseconds."""
 
 from rootrun.errors import CommandError, LimitError, MachineError, MachineTimeoutError
+from rootrun.image.edits import ConfigEdits
 from rootrun.request import Bind
 from rootrun.testing.changes import Change
 from rootrun.testing.command import Result
@@ -19,6 +20,7 @@ __all__ = [
     "CommandError",
     "CommitOptions",
     "Committed",
+    "ConfigEdits",
     "LimitError",
     "Machine",
     "MachineError",

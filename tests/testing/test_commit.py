@@ -39,7 +39,6 @@ with Machine("base.tar") as machine:
 
 def test_options_are_those_of_the_command_line(lone_workplace: Workplace) -> None:
     source = """
-from rootrun.image.edits import ConfigEdits
 with Machine("base.tar", name="web") as machine:
     machine.succeed("echo x > /srv; chown app /srv")
     options = CommitOptions(name="Some/Name", tag="1", owner="7:8", timestamp=99,
