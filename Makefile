@@ -11,7 +11,7 @@ BENCH_ARGS ?=
 # Peers of Debian that the tests run rootrun against, shells that load its completions, and
 # compilers of static programs.
 PEERS := acl attr buildah busybox-static charliecloud docker-registry fakeroot fish gcc-multilib \
-	golang-go groff-base jq libcap2-bin man-db mmdebstrap musl-tools nix-bin podman proot \
+	golang-go groff-base jq libcap2-bin man-db mmdebstrap musl-tools nix-bin passt podman proot \
 	qemu-system-x86 runc skopeo squashfs-tools strace uidmap umoci xz-utils zsh zstd
 
 .DEFAULT_GOAL := help

@@ -13,6 +13,7 @@ from rootrun.sandbox import syscalls
 from rootrun.sandbox.forking import fork_child, signals_blocked
 
 _PACKAGES = {"newuidmap": "uidmap", "newgidmap": "uidmap", "skopeo": "skopeo", "man": "man-db"}
+_PACKAGES |= {"pasta": "passt"}
 _STDERR_KEPT = 65536  # bytes, from the end
 _EXIT_CANNOT_EXECUTE = 126
 _EXIT_NOT_FOUND = 127
@@ -92,6 +93,39 @@ class _Helper:
                     poller.unregister(fd)
                     waiting.discard(fd)
             self._output[stderr_fd] = self._output[stderr_fd][-_STDERR_KEPT:]
+
+
+class BackgroundHelper:
+    """A program found on PATH that works for this process, and dies with it."""
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        _log_command(argv)
+        self._argv = [*argv]
+        self._told = os.memfd_create("helper")
+        nothing = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        with signals_blocked():
+            self._pid = fork_child(
+                lambda: _execute(self._argv, (nothing, self._told, self._told))
+            )
+        os.close(nothing)
+        self._is_over = False
+        self._status = 0
+
+    def check(self) -> None:
+        """Raise ``HelperError`` if it has ended."""
+        pid, status = (0, 0) if self._is_over else os.waitpid(self._pid, os.WNOHANG)
+        if pid:
+            self._is_over = True
+            self._status = os.waitstatus_to_exitcode(status)
+        if self._is_over:
+            raise _failure(self._argv, self._status, os.pread(self._told, _STDERR_KEPT, 0))
+
+    def end(self) -> None:
+        """End it, and wait for that."""
+        if not self._is_over:
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+        os.close(self._told)
 
 
 def _execute(argv: list[str], descriptors: tuple[int, int, int]) -> None:

@@ -27,7 +27,7 @@ from rootrun.sandbox.wire import send, send_error
 from rootrun.testing.asking import packed, question_of
 from rootrun.testing.images import MachineGround
 from rootrun.testing.limits import MachineDisk, enter_own_namespaces
-from rootrun.testing.network.hosts import with_hosts_file
+from rootrun.testing.network.files import with_network_files
 from rootrun.testing.plan import MachinePlan
 from rootrun.testing.tasks import do_task
 
@@ -55,9 +55,8 @@ def run_keeper(plan: MachinePlan, ground: MachineGround, child: "Child", fork: "
         try:
             ground = fork.laid_on(ground)
             scratch = cleanup.enter_context(scratch_directory(request.scratch))
-            if plan.has_hosts:
-                request = with_hosts_file(ground.request, scratch)
-                ground = ground._replace(request=request)
+            request = with_network_files(ground.request, plan, scratch)
+            ground = ground._replace(request=request)
             root = cleanup.enter_context(prepared_root(_job(ground), scratch=scratch))
         except BaseException as error:
             _refuse_all(child.questions, error, plan.name)

@@ -97,6 +97,8 @@ class MachineLink:
                 self.membership.tell_names()
                 self.ask(BOOT, deadline_s=deadline_s, what=what)
                 self.membership.plug()
+                if self.plan.has_outgoing:
+                    self.membership.connect()
             except BaseException as error:
                 if is_new or isinstance(error, MachineGoneError):  # its files too: not silently
                     self.close()

@@ -24,6 +24,7 @@ class MachineOptions:
     architecture: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)  # beside that of the image
     host_network: bool = False  # that of this machine, instead of one of its own
+    outgoing: bool = False  # connections to wherever this machine gets, by pasta(1)
     binds: tuple[Bind, ...] = ()
     tmpfs: tuple[str, ...] = ()
     memory_bytes: int | None = None
@@ -63,6 +64,7 @@ def plan_of(
         cpus=options.cpus,
         environment=tuple(options.environment.items()),
         has_hosts=has_hosts,
+        has_outgoing=options.outgoing,
     )
 
 

@@ -34,6 +34,7 @@ class MachinePlan(NamedTuple):
     environment: tuple[tuple[str, str], ...] = ()
     layers: tuple[str, ...] = ()  # tars laid on the image, bottom first
     has_hosts: bool = False  # an /etc/hosts of its own, for those of its networks
+    has_outgoing: bool = False  # an /etc/resolv.conf of its own, for connections out of it
 
 
 class Places(NamedTuple):

@@ -2,7 +2,7 @@
 
 MACHINE, NETWORK = "machine", "network"  # of the hub
 BOOT, CRASH, END, SHUT_DOWN, STATE = "boot", "crash", "end", "shut down", "state"  # of a keeper
-HOSTS = "hosts"
+HOSTS, OUTGOING = "hosts", "outgoing"
 END_TOLD = "end told"
 DIFF, COMMIT, SAVE = "diff", "commit", "save"  # of its files
 COPY_IN, COPY_OUT = "copy in", "copy out"

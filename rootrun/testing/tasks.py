@@ -11,6 +11,7 @@ from rootrun.testing.task_names import (
     COPY_OUT,
     DIFF,
     HOSTS,
+    OUTGOING,
     PROCESSES,
     SAVE,
     SERVICE,
@@ -32,6 +33,7 @@ _MODULES: dict[str, str] = {
     **dict.fromkeys((PROCESSES, SOCKETS, USED), "rootrun.testing.observation_tasks"),
     STACKS: "rootrun.testing.stacks",
     HOSTS: "rootrun.testing.network.hosts",
+    OUTGOING: "rootrun.testing.network.outgoing_tasks",
 }
 
 

@@ -9,9 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rootrun.annotation import TYPE_CHECKING
-from rootrun.dataclass import replace
 from rootrun.namedtuple import NamedTuple
-from rootrun.request import Bind, Request
 from rootrun.sandbox.serving import Request as Question
 from rootrun.sandbox.wire import send
 
@@ -22,7 +20,7 @@ PATH = "/etc/hosts"
 
 _FILE = "hosts"  # in the keeper's scratch
 _BEGIN, _END = "# networks of this machine:", "# end of its networks"
-_LOCALHOST = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
+CONTENT = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
 
 
 class Host(NamedTuple):
@@ -46,18 +44,6 @@ def with_networks(content: str, lines: str) -> str:
     if before and not before.endswith("\n"):
         before += "\n"
     return f"{before}{_BEGIN}\n{lines}{_END}\n{after}"
-
-
-def with_hosts_file(request: Request, scratch: Path) -> Request:
-    """Return ``request`` with a hosts file of its own; a bind of the user's there wins."""
-    sandbox = request.sandbox
-    if any(os.path.normpath(bind.destination) == PATH for bind in sandbox.binds):
-        return request
-    file = scratch / _FILE
-    file.write_text(with_networks(_LOCALHOST, ""), encoding="utf-8")
-    file.chmod(0o644)
-    bind = Bind(source=file, destination=PATH, covers_symlink=True)
-    return replace(request, sandbox=replace(sandbox, binds=(*sandbox.binds, bind)))
 
 
 def answer(keeper: "Keeper", question: Question) -> None:

@@ -9,8 +9,11 @@ from rootrun.annotation import TYPE_CHECKING
 from rootrun.errors import UsageError
 from rootrun.sandbox.serving import NETWORK_NAMESPACE
 from rootrun.testing.network.addresses import overlap
+from rootrun.testing.network.outgoing import is_default_route
 from rootrun.testing.network.roster import MEMBERS, tell, wait_for
 from rootrun.testing.network.seats import Seat
+from rootrun.testing.task_names import OUTGOING
+from rootrun.testing.waiting import wait_until
 
 if TYPE_CHECKING:
     from rootrun.testing.link import MachineLink
@@ -27,6 +30,8 @@ class Membership:
         self._seats = [place if isinstance(place, Seat) else Seat(place) for place in networks]
         self._is_joined = False
         self._refuse_overlaps()
+        if link.options.outgoing and link.options.host_network:
+            raise UsageError(f"machine {link.name}: outgoing: it has the network of the host")
         if self._seats and link.options.host_network:
             raise UsageError(
                 f"machine {link.name}: network {self._seats[0].network.name}:"
@@ -69,6 +74,25 @@ class Membership:
             ]
             for network, answers in plugged:
                 answers.only(deadline_s, what=f"{what} {network.name}")
+
+    def connect(self) -> None:
+        """Let the machine, which has just booted, make connections out of it."""
+        link = self._link
+        what = f"connect machine {link.name}"
+        [namespace] = link.ask(NETWORK_NAMESPACE, what=what).descriptors
+        try:
+            link.ask(OUTGOING, what=what, descriptors=[namespace])
+        finally:
+            os.close(namespace)
+
+        def is_connected(_: float) -> bool:
+            link.ask(OUTGOING, what=what)
+            from rootrun.testing.files import read_bytes
+
+            routes = read_bytes(link, "/proc/net/route").decode()
+            return any(map(is_default_route, routes.splitlines()))
+
+        wait_until(is_connected, timeout_s=_ANSWERS_WITHIN_S, describe=lambda: what)
 
     def leave(self) -> None:
         """Be on no network any more, until the next start."""

@@ -4,8 +4,8 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
@@ -62,10 +62,10 @@ def test_network_leaves_no_process(
     account = place.account
     assert account is not None
     place.base()
-    running = Thread(target=place.python, args=[_PROGRAM])
-    running.start()
+    running = ThreadPoolExecutor(1).submit(place.python, _PROGRAM)
     pid_file = place.path / "pid"
-    _wait_until(lambda: pid_file.exists() and bool(pid_file.read_text()))
+    _wait_until(lambda: running.done() or (pid_file.exists() and bool(pid_file.read_text())))
+    assert not running.done(), running.result().stderr.decode()
     assert _names(account) == _OURS
     # That of this host, of the network, and of each machine.
     assert len(_network_namespaces(account)) == 4
@@ -73,5 +73,5 @@ def test_network_leaves_no_process(
         place.write("go", "")
         _wait_until(lambda: _names(account) == set())
     os.kill(int(pid_file.read_text()), signal.SIGKILL)
-    running.join(_WITHIN_S)
+    running.result(_WITHIN_S)
     _wait_until(lambda: processes_of(account) == [])
