@@ -104,9 +104,7 @@ class BackgroundHelper:
         self._told = os.memfd_create("helper")
         nothing = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         with signals_blocked():
-            self._pid = fork_child(
-                lambda: _execute(self._argv, (nothing, self._told, self._told))
-            )
+            self._pid = fork_child(lambda: _execute(self._argv, (nothing, self._told, self._told)))
         os.close(nothing)
         self._is_over = False
         self._status = 0

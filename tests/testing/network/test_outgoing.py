@@ -17,7 +17,7 @@ pytestmark = pytest.mark.userns
 
 @contextmanager
 def _greeting_server() -> Iterator[tuple[str, int]]:
-    """Serve a line to each that connects, at an address of this host that is not its loopback."""
+    """Serve a line over HTTP, once, at an address of this host that is not its loopback."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
         try:
             asked.connect(("198.51.100.1", 9))  # nothing is sent
@@ -30,7 +30,8 @@ def _greeting_server() -> Iterator[tuple[str, int]]:
         def serve() -> None:
             connection, _ = listening.accept()
             with connection:
-                connection.sendall(b"hello\n")
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 6\r\n\r\nhello\n")
 
         server = Thread(target=serve)
         server.start()
@@ -45,17 +46,17 @@ def test_machine_reaches_what_this_host_does_if_asked(public_path: Path) -> None
     with _greeting_server() as (host, port):
         source = f"""
 with Machine("base.tar", name="shut") as shut:
-    tell(shut.execute("busybox nc -w 3 {host} {port}").status)
+    tell(shut.execute("busybox wget -T 3 http://{host}:{port}").status != 0)
 options = MachineOptions(outgoing=True)
 with Machine("base.tar", name="a", options=options) as a:
     a.reboot()
-    tell(a.succeed("busybox nc -w 10 {host} {port}", timeout=30))
+    tell(a.succeed("busybox wget -q -O - http://{host}:{port}", timeout=30))
     tell(a.read_text("/etc/resolv.conf"))
     tell([change.path for change in a.diff()])
-    tell(a.execute("busybox nc -w 3 10.0.2.2 {port}").status)
+    tell(a.execute("busybox wget -T 3 http://10.0.2.2:{port}").status != 0)
 """
         told = run_harness(place, source)
-    assert told == [1, "hello\n", "nameserver 10.0.2.3\n", [], 1]
+    assert told == [True, "hello\n", "nameserver 10.0.2.3\n", [], True]
 
 
 def test_missing_pasta_is_told_with_its_package(lone_workplace: Workplace) -> None:
