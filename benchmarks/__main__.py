@@ -26,6 +26,10 @@ def main() -> None:
             from benchmarks import layered
 
             layered.main(rest)
+        case "machines":
+            from benchmarks import machines
+
+            machines.main(rest)
         case "side-by-side":
             from benchmarks import side_by_side
 
