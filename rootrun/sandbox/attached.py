@@ -1,4 +1,4 @@
-"""``python -m rootrun.sandbox.attached PID ARG ...``: rootrun, which stops when process PID ends."""
+"""``python -m rootrun.sandbox.attached PID ARG ...``: rootrun that stops when PID ends."""
 
 import os
 import runpy

@@ -19,7 +19,7 @@ from rootrun.errors import Interrupted, MachineError, RootrunError
 from rootrun.namedtuple import NamedTuple
 from rootrun.rootfs.scratch import scratch_directory, sweep_dead
 from rootrun.sandbox.forking import fork_child, signals_blocked
-from rootrun.sandbox.idmap import IdMap
+from rootrun.sandbox.idmap import IdMap, IdMapKind
 from rootrun.sandbox.idmap_choice import choose_id_map
 from rootrun.sandbox.packets import receive_packet, socket_of
 from rootrun.sandbox.serving import Request as Question
@@ -201,6 +201,12 @@ def _plan_of(question: Question) -> MachinePlan:
     return plan_from(values)
 
 
+def _load_for(id_map: IdMap) -> None:
+    """Import what each machine would for itself, when its first call is to be answered."""
+    if id_map.kind is IdMapKind.SINGLE:
+        import rootrun.compose.answering  # noqa: F401 # for the processes that are forked
+
+
 def _interrupt(number: int, _: FrameType | None) -> None:
     raise Interrupted(number)
 
@@ -242,6 +248,7 @@ def main() -> None:
             send(answer, "ready", id_map.key)
             os.close(answer)
             is_ready = True
+            _load_for(id_map)
             hub.serve()
     except Exception as error:
         if is_ready:

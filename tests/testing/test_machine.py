@@ -39,8 +39,10 @@ with Machine("base.tar") as machine:
             tell(str(error))
 """
     assert run_harness(lone_workplace, source) == [
-        "machine: echo out; echo err >&2; exit 4: ended with status 4\n"
-        "stdout:\n  out\nstderr:\n  err",
+        (
+            "machine: echo out; echo err >&2; exit 4: ended with status 4\n"
+            "stdout:\n  out\nstderr:\n  err"
+        ),
         "machine: echo fine: ended with status 0\nstdout:\n  fine",
     ]
 
