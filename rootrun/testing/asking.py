@@ -15,7 +15,7 @@ from rootrun.errors import MachineGoneError, MachineTimeoutError
 from rootrun.namedtuple import NamedTuple
 from rootrun.sandbox.packets import open_packets, receive_packet, send_packet, socket_of
 from rootrun.sandbox.serving import Request
-from rootrun.sandbox.wire import Message, decode, encode, error_from
+from rootrun.sandbox.wire import Message, decode, encode, error_from, send_error
 
 if TYPE_CHECKING:
     import _socket
@@ -113,6 +113,15 @@ def question_of(content: bytes, descriptors: Sequence[int]) -> Request:
     values = json.loads(content)
     *given, answer = descriptors
     return Request(str(values["task"]), values, given, answer)
+
+
+def refuse_first(questions: int, error: BaseException, *, stage: str) -> None:
+    """Answer the first question, which has come or comes soon, with what went wrong."""
+    asker = socket_of(os.dup(questions))
+    content, descriptors = receive_packet(asker)
+    if content:
+        send_error(descriptors[-1], error, stage=stage)
+    asker.close()
 
 
 def answer_with_content(answer: int, value: object) -> None:

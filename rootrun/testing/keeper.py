@@ -24,7 +24,7 @@ from rootrun.sandbox.packets import open_packets, receive_packet, send_packet, s
 from rootrun.sandbox.running import RunningContainer
 from rootrun.sandbox.serving import Request as Question
 from rootrun.sandbox.wire import send, send_error
-from rootrun.testing.asking import packed, question_of
+from rootrun.testing.asking import packed, question_of, refuse_first
 from rootrun.testing.images import MachineGround
 from rootrun.testing.limits import MachineDisk, enter_own_namespaces
 from rootrun.testing.network.files import with_network_files
@@ -59,7 +59,7 @@ def run_keeper(plan: MachinePlan, ground: MachineGround, child: "Child", fork: "
             ground = ground._replace(request=request)
             root = cleanup.enter_context(prepared_root(_job(ground), scratch=scratch))
         except BaseException as error:
-            _refuse_all(child.questions, error, plan.name)
+            refuse_first(child.questions, error, stage=f"make machine {plan.name}")
             raise
         keeper = Keeper(plan, ground, root, scratch=scratch, cleanup=cleanup)
         cleanup.enter_context(keeper.listening(child.questions, child.life))
@@ -268,12 +268,3 @@ class Keeper:
 def _job(ground: MachineGround) -> Job:
     request, _, base, config, id_map, _ = ground
     return Job(request, base, config, LayerPlan(()), id_map, None)
-
-
-def _refuse_all(questions: int, error: BaseException, name: str) -> None:
-    """Answer the first question, which has come or comes soon, with what went wrong."""
-    asker = socket_of(os.dup(questions))
-    content, descriptors = receive_packet(asker)
-    if content:
-        send_error(descriptors[-1], error, stage=f"make machine {name}")
-    asker.close()

@@ -56,7 +56,7 @@ class Shaper:
             for index in ends:
                 self._links.set_bridge(index, self._joint)
             return
-        log.info("shape a link: a process does it, since this kernel has no netem")
+        log.info("shape a link: a process does it, since this kernel has no netem or tbf")
         remove_queue(self._links, port)  # in case that it has netem, and no tbf
         self._links.set_bridge(port, 0)
         relay = open_relay(ends, shape)

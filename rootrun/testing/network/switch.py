@@ -14,7 +14,7 @@ from rootrun.sandbox import syscalls
 from rootrun.sandbox.packets import receive_packet, socket_of
 from rootrun.sandbox.serving import Request as Question
 from rootrun.sandbox.wire import send, send_error
-from rootrun.testing.asking import question_of
+from rootrun.testing.asking import question_of, refuse_first
 from rootrun.testing.network import tasks
 from rootrun.testing.network.links import Interface, Links
 from rootrun.testing.network.shape import NO_SHAPE, Shape
@@ -27,10 +27,14 @@ if TYPE_CHECKING:
 def run_switch(name: str, child: "Child") -> None:
     """Be the network ``name`` until nobody asks for it any more."""
     child.tell_log()
-    with told_as(SandboxError, "enter namespaces", "/"):
-        syscalls.unshare(syscalls.CLONE_NEWNET)
     syscalls.hide_command_line("rootrun-network")
-    switch = Switch(name)
+    try:
+        with told_as(SandboxError, "enter namespaces", "/"):
+            syscalls.unshare(syscalls.CLONE_NEWNET)
+        switch = Switch(name)
+    except Exception as error:
+        refuse_first(child.questions, error, stage=f"make network {name}")
+        raise
     asker = socket_of(child.questions)
     poller = select.poll()
     for fd in (child.questions, child.life):

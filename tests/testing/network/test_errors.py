@@ -73,3 +73,16 @@ tell(lan.address_of(Machine("base.tar", name="a", networks=[lan])))
 """
     told = "network wan: machine 'a': there is one of this name"
     assert run_harness(lone_workplace, source) == [told, "10.77.0.1"]
+
+
+def test_reason_why_there_is_no_network_is_told(lone_workplace: Workplace) -> None:
+    lone_workplace.write("sitecustomize.py", "import sys; sys.modules['pyroute2'] = None")
+    source = """
+os.environ["PYTHONPATH"] = os.getcwd()
+try:
+    Machine("base.tar", name="a", networks=[Network("lan")]).start()
+except Exception as error:
+    tell(str(error))
+"""
+    [told] = run_harness(lone_workplace, source)
+    assert str(told).startswith("make network lan: internal error: ModuleNotFoundError: ")
