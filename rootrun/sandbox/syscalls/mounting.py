@@ -42,7 +42,7 @@ def unshare(flags: int) -> None:
 
 
 def setns(fd: int, kind: int) -> None:
-    """Move this process into the namespace of ``fd``, which is of ``kind`` CLONE_NEW... (setns(2))."""
+    """Move this process into the namespace of ``fd``, of ``kind`` CLONE_NEW... (setns(2))."""
     checked(libc.setns(fd, kind), "setns")
 
 

@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from rootrun.annotation import TYPE_CHECKING, Protocol
-from rootrun.errors import MachineError, UsageError
+from rootrun.errors import MachineError, MachineGoneError, UsageError
 from rootrun.namedtuple import NamedTuple
 from rootrun.testing.asking import Answers, ask
 from rootrun.testing.connection import Child, Connection
@@ -156,7 +157,8 @@ class Network:
         member = self._members.pop(link.name)
         self._addresses.give_back(member.address)
         if self._child is not None:
-            self._ask(tasks.LEAVE, {"member": link.name})
+            with suppress(MachineGoneError):  # what ended it was told to who wanted a link
+                self._ask(tasks.LEAVE, {"member": link.name})
 
     def start(self, connection: Connection) -> None:
         """Have a process for it, if there is none. For ``Membership``."""
