@@ -8,7 +8,8 @@ from rootrun.testing import Machine
 from rootrun.testing.plugin import ImageFactory, MachineFactory
 
 BUILD = Path(__file__).with_name("greeter.sh")
-UPGRADE = "dpkg --force-confold --install /srv/greeter_2.0_all.deb"
+INSTALL = "apt-get install --yes --quiet -o Dpkg::Options::=--force-confold"
+UPGRADE = f"{INSTALL} /srv/greeter_2.0_all.deb"
 GREETING = "bash -c 'cat < /dev/tcp/127.0.0.1/7000'"
 
 
@@ -20,7 +21,7 @@ def packages(debian: str, rootrun_image: ImageFactory) -> Path:
 @pytest.fixture
 def machine(packages: Path, rootrun_machine: MachineFactory) -> Machine:
     machine = rootrun_machine(packages)
-    machine.succeed("dpkg --install /srv/greeter_1.0_all.deb")
+    machine.succeed(f"{INSTALL} /srv/greeter_1.0_all.deb")
     return machine
 
 
@@ -45,9 +46,9 @@ def test_upgrade_keeps_what_the_administrator_wrote(machine: Machine) -> None:
 
 def test_both_ways_from_one_state(machine: Machine) -> None:
     with machine.fork(name="removed") as removed:
-        removed.succeed("dpkg --remove greeter")
+        removed.succeed("apt-get remove --yes --quiet greeter")
         assert removed.read_text("/etc/greeter.conf") == "welcome to 1.0\n"
-        removed.succeed("dpkg --purge greeter")
+        removed.succeed("apt-get purge --yes --quiet greeter")
         removed.fail("test -e /etc/greeter.conf")
     machine.succeed(UPGRADE)
     assert greeting(machine) == "greeter 2.0: welcome to 2.0\n"
