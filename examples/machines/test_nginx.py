@@ -6,7 +6,7 @@ from rootrun.testing import Machine, Network
 from rootrun.testing.plugin import MachineFactory, NetworkFactory
 
 PAGE = "served by nginx\n"
-GET = "curl --silent --show-error --max-time 1 http://server/"
+GET = "curl --silent --show-error http://server/"
 
 
 @pytest.fixture
@@ -37,9 +37,9 @@ def test_client_waits_for_a_link_that_is_down(
     lan: Network, server: Machine, client: Machine
 ) -> None:
     lan.set_link(server, up=False)
-    client.fail(GET)
+    client.fail(f"{GET} --max-time 1")
     lan.set_link(server, up=True)
-    assert client.wait_until_succeeds(GET, timeout=30) == PAGE
+    assert client.wait_until_succeeds(f"{GET} --max-time 5", timeout=60) == PAGE
 
 
 def test_wrong_configuration_stops_no_server(server: Machine, client: Machine) -> None:

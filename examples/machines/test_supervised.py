@@ -40,10 +40,10 @@ def test_worker_that_is_killed_comes_back(machine: Machine, supervisor: Service)
 
 
 def test_worker_stays_down_when_it_is_told_to(machine: Machine, supervisor: Service) -> None:
-    machine.succeed(f"sv stop {WORKER}")
+    machine.succeed(f"sv -w 30 stop {WORKER}")
     assert machine.execute(f"sv status {WORKER}").stdout.startswith("down: ")
     supervisor.wait_for_log("worker ended in order", timeout=30)
-    machine.succeed(f"sv start {WORKER}")
+    machine.succeed(f"sv -w 30 start {WORKER}")
     assert machine.execute(f"sv status {WORKER}").stdout.startswith("run: ")
 
 
