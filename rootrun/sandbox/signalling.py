@@ -6,6 +6,7 @@ import time
 from contextlib import suppress
 
 _STILL_WITHIN_S = 2.0
+_REACHED_WITHIN_S = 1.0
 _PAUSE_S = 0.001
 _STOPPED = b"TtZX"
 _ENDED = (b"Z", b"X")
@@ -33,18 +34,31 @@ def signal_to(pid: int, number: int) -> None:
 
 
 def kill_session(leader: int, number: int) -> int:
-    """Send a signal to all processes of the session of ``leader``; return how many there are.
+    """Send a signal to all processes of the session of ``leader``; return how many there were.
 
-    Without those that have ended and not been reaped.
+    Without those that have ended and not been reaped. Each gets it once, those too that others of
+    them start before they have it; who has SIGKILL starts none any more.
     """
-    count = 0
+    reached: set[int] = set()
+    end_s = time.monotonic() + _REACHED_WITHIN_S  # the others of a fork bomb go on
+    while time.monotonic() < end_s:
+        found = _session(leader) - reached
+        if not found:
+            break
+        for pid in found:
+            signal_to(pid, number)
+        reached |= found
+    return len(reached)
+
+
+def _session(leader: int) -> set[int]:
+    found = set()
     for pid in pids():
         fields = _stat_of(pid)
         # The leader may be about to make the session.
         if fields and leader in (pid, int(fields[3])) and fields[0] not in _ENDED:
-            signal_to(pid, number)
-            count += 1
-    return count
+            found.add(pid)
+    return found
 
 
 def stop_all() -> list[int]:

@@ -25,6 +25,23 @@ with Machine("base.tar") as machine:
     assert run_harness(workplace, source) == ["interrupted", "alive\n"]
 
 
+def test_command_that_starts_others_while_it_is_killed_leaves_none(
+    workplace: Workplace,
+) -> None:
+    source = """
+digits = "0 1 2 3 4 5 6 7 8 9"
+command = f"for a in {digits}; do for b in {digits}; do sleep 600 & done; done; wait"
+with Machine("base.tar") as machine:
+    for number in range(20):
+        try:
+            machine.execute(command, timeout=0.005 + number / 1000)
+        except MachineTimeoutError:
+            pass
+    machine.wait_until_fails("ps | grep '[s]leep'", timeout=20)
+"""
+    assert run_harness(workplace, source) == []
+
+
 def test_exception_of_a_signal_handler_kills_the_command(lone_workplace: Workplace) -> None:
     source = """
 def ring(*_): raise RuntimeError("too late")
