@@ -1,5 +1,6 @@
 """The examples of machines do what they show, in pytest as their readers run it."""
 
+import os
 import shutil
 from collections.abc import Callable
 from functools import cache
@@ -48,6 +49,7 @@ def test_example_passes(
     variables = {
         "EXAMPLES_IMAGE": f"oci:{place / 'images'}:{SERVICES}",
         "ROOTRUN_MUST_WORK": "1",
+        "PYTEST_DEBUG_TEMPROOT": os.fspath(account.home),  # gone with the account
     }
     argv: list[str | Path] = [_interpreter(), "-P", "-m", "pytest", "-p", "no:cacheprovider"]
     done = run_as(
