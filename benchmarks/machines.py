@@ -12,7 +12,7 @@ import shutil
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.bases import docker_archive_of, small_base
@@ -103,8 +103,8 @@ def _report(accounts: Mapping[str, Account], *, rounds: int, boots_vm: bool) -> 
     image = docker_archive_of(small_base(), "plain")
     bases = {name: _copied(image, account) for name, account in accounts.items()}
     jobs = {name: lambda name=name: _harness(accounts[name], bases[name]) for name in accounts}
-    with closing(_Podman(accounts["subids"], bases["subids"])) as podman:
-        taken = in_turns({**jobs, "podman": podman.times}, repeat=rounds)
+    podman = _Podman(accounts["subids"], bases["subids"])
+    taken = in_turns({**jobs, "podman": podman.times}, repeat=rounds)
     medians = {name: _medians(rows) for name, rows in taken.items()}
     print(f"{'median of milliseconds':55} {'subids':>8} {'single':>8} {'target':>8}")
     for row in medians["subids"]:
@@ -155,11 +155,6 @@ class _Podman:
         run_as([*self._argv, "load", "-q", "-i", image], account=account, env=self._env)
         listed = run_as([*self._argv, "images", "-q"], account=account, env=self._env)
         self._image = listed.stdout.decode().partition("\n")[0]
-
-    def close(self) -> None:
-        """Remove what podman leaves outside of the places that it is given."""
-        for name in ("containers-user", "podman-run"):
-            shutil.rmtree(f"/tmp/{name}-{self._account.uid}", ignore_errors=True)
 
     def times(self) -> Times:
         """Return how long ``podman run --rm IMAGE true`` took."""

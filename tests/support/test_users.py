@@ -112,3 +112,13 @@ def test_what_is_deep_is_swept_too() -> None:
         assert not left.exists()
     finally:
         remove_directory(left)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("name", ["containers-user", "podman-run"])
+def test_what_podman_leaves_ends_with_the_account(name: str) -> None:
+    with temporary_account("pod", subids=False) as account:
+        left = Path(f"/tmp/{name}-{account.uid}")
+        (left / "libpod").mkdir(parents=True)
+        account.own(left)
+    assert not left.exists()

@@ -123,6 +123,7 @@ def _taken_subids() -> Iterator[range]:
 def _remove(name: str) -> None:
     deadline_s = time.monotonic() + _GONE_WITHIN_S
     with suppress(LookupError):
+        uid, _ = _ids_of(name)
         while True:
             _kill_processes(name)
             with _account_files_locked():  # its group and its subordinate ids go along
@@ -131,6 +132,15 @@ def _remove(name: str) -> None:
                 break
             time.sleep(0.01)  # what was killed is in use until somebody has waited for it
         assert done.returncode == 0, done.stderr
+        _remove_left_by_podman(uid)
+
+
+def _remove_left_by_podman(uid: int) -> None:
+    # It makes them there whatever places it is given; no process of the account uses them now.
+    for name in ("containers-user", "podman-run"):
+        place = Path(f"/tmp/{name}-{uid}")
+        if place.exists() and place.lstat().st_uid == uid:
+            remove_directory(place)
 
 
 def _kill_processes(name: str) -> None:
