@@ -1,8 +1,8 @@
 """The new layers of a run, one after the other: each is taken from the cache of steps, or made."""
 
 import time
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 from rootrun import log
@@ -173,12 +173,12 @@ def pack_changes(
 ) -> LayerResult:
     """Pack what the run changed, and tell what the layer does not keep."""
     notes, sink = DiffNotes(), ground.sink
-    with _layer_memory(ground) as memory:
+    with _layer_memory(ground) as memory, _closed_at_end(changes(notes)) as found:
         with progress.stage("packing the layer", None) as advance, sink.new_layer() as output:
             if memory:
                 output.remember_with(memory)
             packed = pack_layer(
-                changes(notes),
+                found,
                 output.write,
                 advance=advance,
                 tar_format=ground.request.policy.shape.tar_format,
@@ -200,6 +200,19 @@ def pack_changes(
         entry_count=packed.entry_count,
         losses=losses,
     )
+
+
+@contextmanager
+def _closed_at_end(changes: Iterable[Change]) -> Iterator[Iterable[Change]]:
+    """Hold ``changes`` in the block, and have them undo what they mounted at its end.
+
+    Else that would be done when nobody holds the error any more that ended the block.
+    """
+    try:
+        yield changes
+    finally:
+        if isinstance(changes, Generator):
+            changes.close()
 
 
 def _layer_memory(ground: Ground) -> "AbstractContextManager[LayerMemory | None]":

@@ -21,7 +21,7 @@ from rootrun.store.trust import boot_id
 
 AUTO, OVERLAY, COPY = "auto", "overlay", "copy"
 ON_TMPFS = "on tmpfs"
-_TMPFS = "tmpfs"  # among the devices of the probe's memory
+_TMPFS = "tmpfs"  # among the file systems of the probe's memory
 
 
 class Rootfs(Protocol):
@@ -88,8 +88,7 @@ def open_rootfs(
 
 def _upper_place(scratch: Path, memory: Path, *, must_serve: bool) -> UpperPlace | None:
     """Return where an overlay can have its upper, None for nowhere; SandboxError if it must."""
-    device = str(os.stat(scratch).st_dev)
-    on_disk = _probed(device, memory, lambda: probe_overlay(scratch))
+    on_disk = _probed(file_system_of(scratch), memory, lambda: probe_overlay(scratch))
     if on_disk is None:
         log.info("rootfs: overlay, upper on the disk of %s", scratch.parent)
         return UpperPlace.SCRATCH
@@ -107,6 +106,15 @@ def _upper_place(scratch: Path, memory: Path, *, must_serve: bool) -> UpperPlace
         *(scratch.parent, on_disk, on_tmpfs),
     )
     return None
+
+
+def file_system_of(directory: Path) -> str:
+    """Return what tells the file system of ``directory`` from all others of this boot.
+
+    The numbers of those without a disk are given again once they are unmounted; the ids of tmpfs
+    and many others never are (statvfs(3)).
+    """
+    return f"{os.stat(directory).st_dev}-{os.statvfs(directory).f_fsid:x}"
 
 
 def _tmpfs_refusal(scratch: Path, memory: Path) -> str | None:

@@ -217,10 +217,12 @@ class Machine:
         deadline_s = time.monotonic() + grace + ANSWERS_WITHIN_S
         what = f"shut down machine {self.name}"
         self._link.ask(SHUT_DOWN, {"grace_s": grace}, deadline_s=deadline_s, what=what)
+        self._link.membership.unplug()
 
     def crash(self) -> None:
         """End all processes at once, as if the power had gone. Files stay."""
         self._link.ask(CRASH, what=f"crash machine {self.name}")
+        self._link.membership.unplug()
 
     def reboot(self, *, grace: float = _GRACE_S) -> None:
         """Shut the machine down and start it again."""

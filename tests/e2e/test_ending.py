@@ -235,12 +235,11 @@ def test_what_a_killed_run_left_is_removed_by_a_later_one(any_workplace: Workpla
 
 
 def test_daemons_end_with_the_script(any_workplace: Workplace) -> None:
-    script = "(setsid sh -c 'trap \"\" TERM HUP; sleep 1000' >/dev/null 2>&1 &)\n(sleep 1000 &)\n"
+    sleep = f"sleep {1_000_000 + os.getpid()}"  # no other test has it
+    script = f"(setsid sh -c 'trap \"\" TERM HUP; {sleep}' >/dev/null 2>&1 &)\n({sleep} &)\n"
     any_workplace.build(script)
     # With the caller's pipes open the run itself would have waited for them.
-    sleepers = [
-        p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "1000"]
-    ]
+    sleepers = [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == sleep.split()]
     assert sleepers == []
 
 

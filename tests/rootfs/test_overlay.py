@@ -28,7 +28,7 @@ from rootrun.layer.compare import DiffNotes
 from rootrun.layer.entry import EntryPath
 from rootrun.layer.policy import LayerPolicy
 from rootrun.layer.stack import LayerStack, UnpackedLayer
-from rootrun.rootfs.backend import open_rootfs
+from rootrun.rootfs.backend import file_system_of, open_rootfs
 from rootrun.rootfs.mount_points import MountPoint
 from rootrun.rootfs.overlay import UpperPlace, base_lowers_of, merged_view, overlay_rootfs
 from rootrun.sandbox.idmap_choice import choose_id_map
@@ -169,10 +169,24 @@ memory = Path("scratch/memory.json")
 with open_rootfs(stack, scratch=scratch, memory=memory, mount_points=[]) as rootfs:
     told["backend"] = rootfs.backend
 known = json.loads(memory.read_text())
-told["devices"] = known["devices"] == {str(os.stat(scratch).st_dev): None}
+told["devices"] = known["devices"] == {file_system_of(scratch): None}
 told["boot"] = known["boot"] == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 """
     assert told(lone, [], body) == {"backend": "overlay", "devices": True, "boot": True}
+
+
+def test_file_systems_that_come_after_one_another_are_told_apart(lone: Account) -> None:
+    body = """
+from rootrun.sandbox.overlay import mount_tmpfs, unmount
+place, seen = Path("scratch/place"), set()
+place.mkdir()
+for _ in range(5):
+    mount_tmpfs(place)
+    seen.add(file_system_of(place))
+    unmount(place)
+told["seen"] = len(seen)
+"""
+    assert told(lone, [], body) == {"seen": 5}
 
 
 @pytest.mark.parametrize("boot", [None, "another"], ids=["this boot", "another boot"])
@@ -180,7 +194,7 @@ def test_a_remembered_refusal_counts_in_its_boot_only(boot: str | None, lone: Ac
     body = f"""
 memory, boot = Path("scratch/memory.json"), {boot!r}
 boot = boot or Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-device = str(os.stat(scratch).st_dev)
+device = file_system_of(scratch)
 memory.write_text(json.dumps({{"boot": boot, "devices": {{device: "refused"}}}}))
 with open_rootfs(stack, scratch=scratch, memory=memory, mount_points=[]) as rootfs:
     told["on tmpfs"] = os.stat(scratch / "writable").st_dev != os.stat(scratch).st_dev

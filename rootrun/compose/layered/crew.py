@@ -1,5 +1,6 @@
 """Work that is many pieces, done by as many children as there are processors."""
 
+import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -8,6 +9,7 @@ from rootrun.sandbox.child import run_in_child
 
 _NUMBER_BYTES = 4
 _CHUNK_BYTES = 1 << 16
+_PIPE_BYTES = 1 << 16
 
 
 def done_by_crew(count: int, work: Callable[[int], str], *, name: str) -> Iterator[str]:
@@ -27,7 +29,7 @@ def done_by_crew(count: int, work: Callable[[int], str], *, name: str) -> Iterat
         cleanup.callback(os.close, reader)
 
         def take() -> None:
-            # All share the offset of the queue, and each read(2) moves it on for all.
+            # Each read(2) of the pipe takes a number for all.
             while number := os.read(queue, _NUMBER_BYTES):
                 done = int.from_bytes(number, "big")
                 os.write(writer, f"{done} {work(done)}\n".encode())  # PIPE_BUF: in one piece
@@ -42,12 +44,18 @@ def done_by_crew(count: int, work: Callable[[int], str], *, name: str) -> Iterat
 
 
 def _queue_of(count: int) -> int:
-    """Return a file of the numbers below ``count``."""
-    queue = os.memfd_create("rootrun-queue")
-    with open(queue, "wb", closefd=False) as file:
-        file.write(b"".join(number.to_bytes(_NUMBER_BYTES, "big") for number in range(count)))
-    os.lseek(queue, 0, os.SEEK_SET)
-    return queue
+    """Return a pipe with the numbers below ``count``.
+
+    No file: of one without a name, as memfd_create(2) makes it, two readers can get the same bytes,
+    since only open(2) has the kernel guard the offset.
+    """
+    numbers = b"".join(number.to_bytes(_NUMBER_BYTES, "big") for number in range(count))
+    reader, writer = os.pipe()
+    if len(numbers) > _PIPE_BYTES:
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, len(numbers))
+    with open(writer, "wb", buffering=0) as pipe:
+        pipe.write(numbers)
+    return reader
 
 
 def _in_order(reader: int) -> Iterator[str]:

@@ -75,6 +75,11 @@ class Membership:
             for network, answers in plugged:
                 answers.only(deadline_s, what=f"{what} {network.name}")
 
+    def unplug(self) -> None:
+        """Take the links away from the machine, which has just ended."""
+        for network in self.networks:
+            network.unplug(self._link)
+
     def connect(self) -> None:
         """Let the machine, which has just booted, make connections out of it."""
         link = self._link

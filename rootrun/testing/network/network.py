@@ -183,6 +183,11 @@ class Network:
         }
         return ask(self._child.questions, tasks.PLUG, values, descriptors=[namespace])
 
+    def unplug(self, link: "MachineLink") -> None:
+        """Take the link of a machine away, whose kernel would answer a moment longer."""
+        if self._child is not None:
+            self._ask(tasks.UNPLUG, {"member": link.name})
+
     def hosts(self) -> list[Host]:
         """Return the names of all members."""
         if self._is_closed:

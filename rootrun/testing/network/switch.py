@@ -98,6 +98,8 @@ class Switch:
             case tasks.PLUG:
                 [namespace] = question.descriptors
                 self._plug(member, _interface_of(question), namespace)
+            case tasks.UNPLUG:
+                self._unplug(member)
             case tasks.SET_LINK:
                 member.is_up = bool(question.values["is_up"])
                 if member.port is not None:

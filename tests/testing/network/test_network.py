@@ -60,6 +60,19 @@ with Network() as lan, Machine("base.tar", name="a", networks=[lan]) as a, \\
     assert run_harness(workplace, source) == [1]
 
 
+def test_machine_that_has_ended_answers_no_more(workplace: Workplace) -> None:
+    source = """
+with Network() as lan, Machine("base.tar", name="a", networks=[lan]) as a, \\
+     Machine("base.tar", name="b", networks=[lan]) as b:
+    for end in (a.crash, a.shutdown) * 5:
+        b.succeed("ping -c 1 -W 5 a")
+        end()
+        b.fail("ping -c 1 -W 0.1 a", timeout=20)
+        a.start()
+"""
+    assert run_harness(workplace, source) == []
+
+
 def test_blocked_machine_sees_no_carrier_until_it_is_unblocked(workplace: Workplace) -> None:
     source = """
 with Network() as lan, Machine("base.tar", name="a", networks=[lan]) as a, \\
