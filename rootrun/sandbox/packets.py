@@ -5,6 +5,7 @@ more to import than a container to start.
 """
 
 import array
+import errno
 import os
 from collections.abc import Sequence
 
@@ -63,5 +64,6 @@ def receive_packet(receiver: "_socket.socket") -> tuple[bytes, list[int]]:
     if flags & (_socket.MSG_TRUNC | _socket.MSG_CTRUNC):
         for fd in rights:
             os.close(fd)
-        raise SandboxError("receive a packet: it is longer than it may be")
+        why = os.strerror(errno.EMFILE) if flags & _socket.MSG_CTRUNC else "it is too long"
+        raise SandboxError(f"receive a packet: {why}")
     return content, list(rights)
