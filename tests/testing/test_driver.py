@@ -14,7 +14,7 @@ from rootrun.testing.driver.steps import Steps, shown_call
 
 _TESTING = MANUAL.read_text(encoding="utf-8").partition(".SH TESTING")[2].partition(".SH ")[0]
 # Of the parts of a machine among each other, and of reports.
-_UNTOLD = {"join", "leave", "start", "plug", "hosts", "links", "messages", "close"}
+_UNTOLD = {"join", "leave", "start", "plug", "unplug", "hosts", "links", "messages", "close"}
 
 
 def _public(kind: type) -> list[str]:

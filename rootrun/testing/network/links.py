@@ -2,6 +2,7 @@
 
 import errno
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,9 @@ from rootrun.sandbox import syscalls
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_FORWARDING = 3  # BR_STATE_FORWARDING of linux/if_bridge.h
+_FORWARDS_WITHIN_S = 3.0
+_PAUSE_S = 0.0005
 _NO_DAD = 0x02  # IFA_F_NODAD: an IPv6 address works at once, nobody else has it
 
 
@@ -30,10 +34,20 @@ class Interface(NamedTuple):
         return _NO_DAD if ":" in self.address else 0
 
 
+class LinkMessage(Protocol):
+    """What is used of pyroute2's messages about links."""
+
+    def get_nested(self, *names: str) -> "LinkMessage | None":
+        """Return an attribute of attributes."""
+
+    def get_attr(self, name: str) -> object:
+        """Return an attribute, None if it is not there."""
+
+
 class Netlink(Protocol):
     """What is used of pyroute2's IPRoute, which has no types."""
 
-    def link(self, command: str, **values: object) -> object:
+    def link(self, command: str, **values: object) -> "Sequence[LinkMessage]":
         """Ask for or about links."""
 
     def addr(self, command: str, **values: object) -> object:
@@ -125,6 +139,24 @@ class Links:
         """Make a link a port of ``bridge`` and of no other one; 0: of none."""
         with _unless_gone():
             self.netlink.link("set", index=index, master=bridge)
+
+    def wait_until_forwarding(self, index: int) -> None:
+        """Wait until a port of a bridge passes frames on, or that takes too long.
+
+        The kernel hears of a carrier in the background, up to a second later where both ends of the
+        link happen to have one index (linkwatch_urgent_event in net/core/link_watch.c).
+        """
+        deadline_s = time.monotonic() + _FORWARDS_WITHIN_S
+        with _unless_gone():
+            while not self._is_forwarding(index) and time.monotonic() < deadline_s:
+                time.sleep(_PAUSE_S)
+
+    def _is_forwarding(self, index: int) -> bool:
+        for link in self.netlink.link("get", index=index):
+            port = link.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA")
+            if port is not None and port.get_attr("IFLA_BRPORT_STATE") == _FORWARDING:
+                return True
+        return False
 
     def remove(self, index: int) -> None:
         """Remove a link, and so its other end."""

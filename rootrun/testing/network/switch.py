@@ -104,6 +104,7 @@ class Switch:
                 member.is_up = bool(question.values["is_up"])
                 if member.port is not None:
                     self._links.set_up(member.port, is_up=member.is_up)
+                    self._wait_for(member)
             case tasks.SHAPE:
                 member.shape = _shape_of(question)
                 self._shape(member)
@@ -128,6 +129,12 @@ class Switch:
         self._shape(member)
         if not member.is_up:
             self._links.set_up(member.port, is_up=False)
+        self._wait_for(member)
+
+    def _wait_for(self, member: Member) -> None:
+        """Wait until a member that is plugged in can be reached, so that no first frame is lost."""
+        if member.is_up and member.uplink is not None:
+            self._links.wait_until_forwarding(member.uplink)
 
     def _unplug(self, member: Member) -> None:
         port, member.port = member.port, None

@@ -77,11 +77,12 @@ def test_blocked_machine_sees_no_carrier_until_it_is_unblocked(workplace: Workpl
     source = """
 with Network() as lan, Machine("base.tar", name="a", networks=[lan]) as a, \\
      Machine("base.tar", name="b", networks=[lan]) as b:
-    for change in (a.block, a.unblock, lambda: lan.set_link(b, up=False), a.reboot,
-                   lambda: lan.set_link("b", up=True)):
+    # Who has asked in vain where b is asks again a second later, three times in all.
+    for change, wait in ((a.block, 0.2), (a.unblock, 2), (lambda: lan.set_link(b, up=False), 0.2),
+                         (a.reboot, 0.2), (lambda: lan.set_link("b", up=True), 2)):
         change()
         seen = [one.execute("ifconfig eth0 | grep -c RUNNING").stdout for one in (a, b)]
-        tell([*seen, a.execute("ping -c 1 -W 1 b").status])
+        tell([*seen, a.execute(f"ping -c 1 -W {wait} b").status])
 """
     up, down = ["1\n", "1\n", 0], ["1\n", "0\n", 1]
     assert run_harness(workplace, source) == [["0\n", "1\n", 1], up, down, down, up]
