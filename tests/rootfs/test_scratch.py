@@ -221,6 +221,7 @@ def test_a_place_that_cannot_be_used_is_told(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.root  # as a run is, of its namespace: the directory is closed to its owner
 @pytest.mark.parametrize("count", [3, 900], ids=["small", "large"])
 def test_a_part_of_it_can_go_before_it(parent: Path, count: int) -> None:
     with scratch_directory(inside(parent)) as tree:
