@@ -78,8 +78,8 @@ def test_blocked_machine_sees_no_carrier_until_it_is_unblocked(workplace: Workpl
 with Network() as lan, Machine("base.tar", name="a", networks=[lan]) as a, \\
      Machine("base.tar", name="b", networks=[lan]) as b:
     # Who has asked in vain where b is asks again a second later, three times in all.
-    for change, wait in ((a.block, 0.2), (a.unblock, 2), (lambda: lan.set_link(b, up=False), 0.2),
-                         (a.reboot, 0.2), (lambda: lan.set_link("b", up=True), 2)):
+    for change, wait in ((a.block, 1), (a.unblock, 2), (lambda: lan.set_link(b, up=False), 1),
+                         (a.reboot, 1), (lambda: lan.set_link("b", up=True), 2)):
         change()
         seen = [one.execute("ifconfig eth0 | grep -c RUNNING").stdout for one in (a, b)]
         tell([*seen, a.execute(f"ping -c 1 -W {wait} b").status])
